@@ -1,0 +1,92 @@
+"""Idempotency keys, stored in the service that owns the effect, in the transaction of the effect."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from chassis.persistence.database import Transaction
+from chassis.persistence.tables import IDEMPOTENCY_KEY
+from kernel.errors import Kind, Refusal
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What is known about a key that was used before.
+
+    Args:
+        answer: the first answer as JSON values; None while the first request is still under way.
+        subject_id: what the first request made (an order's id, say), so that a retry can resume it.
+    """
+
+    answer: dict[str, Any] | None
+    subject_id: str | None
+
+
+class IdempotencyKeys:
+    """The keys of one scope (an organisation).
+
+    Args:
+        transaction: the one in which the effect happens.
+        scope: the organisation's id; the same key in two organisations is two keys.
+    """
+
+    def __init__(self, transaction: Transaction, scope: str) -> None:
+        self._transaction = transaction
+        self._scope = scope
+
+    def begin(self, key: str, request: str, subject_id: str | None = None) -> Answer | None:
+        """Take the key. None if it is new: the caller goes on and calls `finish`.
+
+        Args:
+            key: the client's Idempotency-Key.
+            request: `request_hash` of what was asked.
+            subject_id: what this request is about to make.
+
+        Raises:
+            Refusal: `idempotency_key_reused`: the key came with another request before.
+        """
+        fresh = self._transaction.insert_new(
+            IDEMPOTENCY_KEY,
+            {"scope": self._scope, "key": key, "request_hash": request, "subject_id": subject_id,
+             "created_at": self._transaction.now},
+        )  # fmt: skip
+        if fresh:
+            return None
+        return self.find(key, request)
+
+    def find(self, key: str, request: str) -> Answer | None:
+        """What is known about the key; None if nothing.
+
+        Raises:
+            Refusal: `idempotency_key_reused`.
+        """
+        row = self._transaction.one(sa.select(IDEMPOTENCY_KEY).where(*self._is(key)))
+        if row is None:
+            return None
+        if row["request_hash"] != request:
+            raise Refusal(
+                Kind.INVALID, "idempotency_key_reused",
+                "This Idempotency-Key was used for another request. Use a new one.",
+            )  # fmt: skip
+        return Answer(json.loads(row["answer"]) if row["answer"] else None, row["subject_id"])
+
+    def finish(self, key: str, answer: Mapping[str, Any]) -> None:
+        """Keep the answer for those who ask again."""
+        self._transaction.execute(
+            sa.update(IDEMPOTENCY_KEY).where(*self._is(key)).values(answer=json.dumps(answer, separators=(",", ":")))
+        )
+
+    def _is(self, key: str) -> tuple[sa.ColumnElement[bool], ...]:
+        return IDEMPOTENCY_KEY.c.scope == self._scope, IDEMPOTENCY_KEY.c.key == key
+
+
+def request_hash(operation: str, body: Mapping[str, Any]) -> str:
+    """A digest of what was asked, the same whatever the order of its fields."""
+    text = json.dumps([operation, body], sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()

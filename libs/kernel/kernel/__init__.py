@@ -1,0 +1,1 @@
+"""What every room may know: money, ids, time, errors. Standard library only."""
