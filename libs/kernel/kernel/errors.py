@@ -34,7 +34,7 @@ class FieldError(dict[str, str]):
         super().__init__(field=field, message=message)
 
 
-class Refusal(Exception):  # noqa: N818  # "no" is an answer here, not a fault
+class Refusal(Exception):  # "no" is an answer here, not a fault
     """An answer of "no" with a reason.
 
     Args:

@@ -153,7 +153,7 @@ class Database:
         else:
             self._reading = self.engine.execution_options(isolation_level="AUTOCOMMIT")
         #: Called with the outbox rows of each commit; the relay sets it.
-        self.on_outbox: Callable[[list[OutboxRow]], None] = lambda rows: None
+        self.on_outbox: Callable[[list[OutboxRow]], None] = lambda _rows: None
 
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:

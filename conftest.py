@@ -1,0 +1,3 @@
+"""Fixtures of the whole workspace."""
+
+pytest_plugins = ["chassis.testing.plugin"]

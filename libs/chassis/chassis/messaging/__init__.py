@@ -1,0 +1,1 @@
+"""The bus: topology, links, consumers, retries and dead letters, the outbox relay."""

@@ -1,0 +1,191 @@
+"""One live connection to the bus, and the thread that keeps it alive."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from amqp.exceptions import PreconditionFailed
+from kombu.connection import Connection
+
+_log = logging.getLogger(__name__)
+
+HEARTBEAT_S = 30
+#: How long a drain waits before it looks whether it should stop or send a heartbeat.
+_TURN_S = 0.5
+_RECONNECT_S = (0.1, 0.5, 1, 2, 5)
+
+PERSISTENT = 2
+TRANSIENT = 1
+
+
+def is_memory(uri: str) -> bool:
+    """Whether the bus is the embedded one."""
+    return uri.startswith("memory:")
+
+
+def connect(uri: str) -> Connection:
+    """A new, unopened connection to the bus.
+
+    Args:
+        uri: ``amqp://user:password@host:port/vhost`` or ``memory://``.
+    """
+    if is_memory(uri):
+        return Connection(transport="chassis.messaging.inmemory:Transport")
+    return Connection(uri, heartbeat=HEARTBEAT_S, connect_timeout=5, transport_options={"read_timeout": None})
+
+
+class Link:
+    """An open connection with one channel, safe to publish and acknowledge on from any thread.
+
+    py-amqp writes frames in pieces: two writers at once would mix theirs, so each write happens under a lock. Reading
+    is done by one thread only (`drain`).
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self.channel: Any = connection.channel()
+        self._writing = threading.RLock()
+
+    def publish(
+        self,
+        body: bytes | str,
+        *,
+        exchange: str,
+        routing_key: str,
+        headers: Mapping[str, Any] | None = None,
+        persistent: bool = True,
+        mandatory: bool = False,
+        content_type: str = "application/json",
+        **properties: Any,
+    ) -> None:
+        """Write one message to the socket. Says nothing about whether the broker took it."""
+        with self._writing:
+            message = self.channel.prepare_message(
+                body,
+                content_type=content_type,
+                content_encoding="utf-8",
+                headers=dict(headers or {}),
+                properties={"delivery_mode": PERSISTENT if persistent else TRANSIENT, **properties},
+            )
+            self.channel.basic_publish(message, exchange=exchange, routing_key=routing_key, mandatory=mandatory)
+
+    def ack(self, delivery_tag: Any) -> None:
+        """Tell the broker that a message is done with."""
+        with self._writing:
+            self.channel.basic_ack(delivery_tag)
+
+    def cancel(self, consumer_tag: str) -> None:
+        """Take no further messages; what has arrived stays ours to acknowledge."""
+        with self._writing:
+            if self.connection.transport.driver_type == "memory":
+                self.channel.basic_cancel(consumer_tag)
+            else:
+                # without waiting for the answer: only the draining thread may read
+                self.channel.basic_cancel(consumer_tag, nowait=True)
+
+    def drain(self, seconds: float) -> bool:
+        """Read one event from the broker; False if none came within `seconds`."""
+        try:
+            self.connection.drain_events(timeout=seconds)
+        except TimeoutError:
+            return False
+        return True
+
+    def beat(self) -> None:
+        """Send a heartbeat if one is due, and notice if the broker's have stopped.
+
+        Raises:
+            ConnectionForced: the broker was silent for two intervals.
+        """
+        if self.connection.supports_heartbeats and self.connection.heartbeat:
+            with self._writing:
+                self.connection.heartbeat_check()
+
+
+class Listener:
+    """Keeps one link alive: connects, sets it up, drains it, and does so again when it breaks.
+
+    Args:
+        uri: the bus.
+        name: for logs.
+        set_up: called with each new link, before it is drained; declares and consumes.
+        on_lost: called whenever a link was lost or could not be made.
+    """
+
+    def __init__(
+        self, uri: str, name: str, set_up: Callable[[Link], None], on_lost: Callable[[], None] = lambda: None
+    ) -> None:
+        self._uri = uri
+        self._name = name
+        self._set_up = set_up
+        self._on_lost = on_lost
+        self._stopping = threading.Event()
+        self._ready = threading.Event()
+        self._thread: threading.Thread | None = None
+        self.link: Link | None = None
+
+    @property
+    def connected(self) -> bool:
+        """Whether a link is open and set up."""
+        return self.link is not None
+
+    def start(self) -> None:
+        """Start the thread; does not wait for the connection."""
+        self._thread = threading.Thread(target=self._run, name=f"listener-{self._name}", daemon=True)
+        self._thread.start()
+
+    def wait_ready(self, timeout_s: float) -> bool:
+        """Wait until there is a link; whether there is one."""
+        return self._ready.wait(timeout_s)
+
+    def stop(self) -> None:
+        """Close the link and end the thread."""
+        self._stopping.set()
+        if self._thread is not None:
+            self._thread.join(5)
+            self._thread = None
+
+    def _run(self) -> None:
+        failures = 0
+        while not self._stopping.is_set():
+            connection = connect(self._uri)
+            try:
+                connection.connect()
+                link = Link(connection)
+                self._set_up(link)
+                self.link = link
+                self._ready.set()
+                failures = 0
+                self._drain(link)
+            except Exception as error:  # whatever broke, the answer is a new connection
+                if not self._stopping.is_set():
+                    _log.warning("%s lost its connection: %s", self._name, _explain(error))
+            finally:
+                self.link = None
+                self._ready.clear()
+                self._on_lost()
+                connection.collect()  # closes the socket without a word to a broker that may not listen
+            if not self._stopping.is_set():
+                self._stopping.wait(_RECONNECT_S[min(failures, len(_RECONNECT_S) - 1)])
+                failures += 1
+
+    def _drain(self, link: Link) -> None:
+        next_beat = time.monotonic() + HEARTBEAT_S / 4
+        while not self._stopping.is_set():
+            link.drain(_TURN_S)
+            if time.monotonic() >= next_beat:
+                link.beat()
+                next_beat = time.monotonic() + HEARTBEAT_S / 4
+
+
+def _explain(error: Exception) -> str:
+    if isinstance(error, PreconditionFailed):
+        return (
+            f"{error.reply_text}. A queue or exchange exists with other arguments than this version declares: "
+            "drain and delete it, then restart"
+        )
+    return f"{type(error).__name__}: {error}"

@@ -1,0 +1,220 @@
+"""Calls to other services: one client a process, shared by all its threads or greenlets.
+
+A request is transient and unconfirmed, since its deadline covers it: the broker drops it when nobody waits any longer,
+and the caller stops waiting at the same moment. A late reply is dropped. Replies come by RabbitMQ's direct reply-to
+(no queue to declare or to lose); over the in-memory bus, by a queue of the client's own.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import threading
+import time
+from typing import Any
+
+from kombu import entity, messaging
+from marshmallow import Schema, ValidationError
+
+from chassis import context
+from chassis.messaging.inmemory import Unroutable
+from chassis.messaging.link import Link, Listener, is_memory
+from chassis.messaging.topology import RPC_EXCHANGE
+from chassis.persistence.database import transaction_open
+from chassis.rpc import wire
+from kernel.errors import Refusal, unavailable
+from kernel.ids import new_id
+
+_log = logging.getLogger(__name__)
+
+DEFAULT_TIMEOUT_S = 5.0
+_DIRECT_REPLY_TO = "amq.rabbitmq.reply-to"
+
+
+class _Pending:
+    """A call that waits for its reply."""
+
+    __slots__ = ("answered", "body", "call_id", "lost")
+
+    def __init__(self, call_id: str) -> None:
+        self.call_id = call_id
+        # a lock that is held until the answer is there: the cheapest thing one thread can wait on
+        self.answered = threading.Lock()
+        self.answered.acquire()
+        self.body: bytes | str | None = None
+        self.lost = False
+
+    def settle(self, body: bytes | str | None) -> None:
+        self.body = body
+        self.lost = body is None
+        self.answered.release()
+
+
+class RpcClient:
+    """A thread-safe client of every service on the bus.
+
+    Args:
+        uri: the bus.
+        name: who calls, for logs.
+    """
+
+    def __init__(self, uri: str, name: str) -> None:
+        self._in_memory = is_memory(uri)
+        self._reply_to = new_id("reply") if self._in_memory else _DIRECT_REPLY_TO
+        self._pending: dict[str, _Pending] = {}
+        self._numbers = itertools.count(1)
+        self._prefix = new_id("call")
+        self._listener = Listener(uri, f"rpc client of {name}", self._set_up, self._lost)
+        self._starting = threading.Lock()
+        self._started = False
+
+    @property
+    def connected(self) -> bool:
+        """Whether requests can be sent at the moment."""
+        return self._listener.connected
+
+    def start(self) -> None:
+        """Connect in the background; the first call does so too."""
+        with self._starting:
+            if not self._started:
+                self._started = True
+                self._listener.start()
+
+    def stop(self) -> None:
+        """Close the connection. Calls that still wait are answered `unavailable`."""
+        self._listener.stop()
+
+    def call(
+        self,
+        service: str,
+        method: str,
+        data: dict[str, Any] | None = None,
+        *,
+        reply: Schema | None = None,
+        timeout_s: float = DEFAULT_TIMEOUT_S,
+    ) -> Any:
+        """Ask a service and wait for its answer.
+
+        The identity and the correlation id of the request at hand go along; so does what is left of its deadline.
+
+        Args:
+            service, method: whom and what.
+            data: the keyword arguments, JSON values.
+            reply: what is read of the answer; None gives the answer as it came.
+            timeout_s: how long to wait, in seconds; less if the request at hand has less left.
+
+        Raises:
+            Refusal: the service's own; `unavailable` if it did not answer in time (it may still have acted: every
+                call that changes something carries an idempotency key, so asking again is safe).
+            RuntimeError: a transaction is open: no call may wait while rows are locked.
+        """
+        if transaction_open.get():
+            raise RuntimeError(f"{service}.{method} was called inside a database transaction")
+        request = context.current()
+        left = request.seconds_left() if request else None
+        deadline = time.monotonic() + (timeout_s if left is None else min(timeout_s, left))
+        body = wire.write_request(data or {})
+        while True:
+            pending = self._send(service, method, body, request, deadline)
+            if not pending.answered.acquire(timeout=max(0.0, deadline - time.monotonic())):
+                self._pending.pop(pending.call_id, None)
+                raise _no_answer(service, method)
+            if not pending.lost:
+                break
+            # the connection broke while we waited: ask again (calls are idempotent) for as long as there is time
+        result = wire.read_reply(pending.body or b"")
+        return result if reply is None else _read(reply, result, service, method)
+
+    def _send(
+        self, service: str, method: str, body: str, request: context.RequestContext | None, deadline: float
+    ) -> _Pending:
+        while True:
+            link = self._link(service, method, deadline)
+            call_id = f"{self._prefix}-{next(self._numbers)}"
+            pending = self._pending[call_id] = _Pending(call_id)
+            timeout_ms = max(1, int((deadline - time.monotonic()) * 1000))
+            headers = {
+                wire.TIMEOUT_HEADER: timeout_ms,
+                wire.REPLY_EXCHANGE_HEADER: "",
+                wire.CORRELATION_HEADER: request.correlation_id if request else context.correlation_id(),
+            }
+            if request and request.identity_token:
+                headers[wire.IDENTITY_HEADER] = request.identity_token
+            try:
+                link.publish(
+                    body,
+                    exchange=RPC_EXCHANGE,
+                    routing_key=f"{service}.{method}",
+                    headers=headers,
+                    persistent=False,
+                    mandatory=True,
+                    correlation_id=call_id,
+                    reply_to=self._reply_to,
+                    expiration=str(timeout_ms),
+                )
+            except Unroutable:
+                self._pending.pop(call_id, None)
+                raise _no_answer(service, method) from None
+            except Exception as error:  # the connection broke under us; the listener makes a new one
+                self._pending.pop(call_id, None)
+                _log.info("could not send %s.%s: %s", service, method, type(error).__name__)
+                if time.monotonic() + 0.05 >= deadline:
+                    raise _no_answer(service, method) from error
+                time.sleep(0.05)
+            else:
+                return pending
+
+    def _link(self, service: str, method: str, deadline: float) -> Link:
+        if not self._started:
+            self.start()
+        link = self._listener.link
+        if link is None:
+            self._listener.wait_ready(max(0.0, deadline - time.monotonic()))
+            link = self._listener.link
+        if link is None:
+            raise _no_answer(service, method)
+        return link
+
+    def _set_up(self, link: Link) -> None:
+        if self._in_memory:
+            queue = entity.Queue(self._reply_to, durable=False, exclusive=True, auto_delete=True)
+            consumer = messaging.Consumer(link.channel, [queue], no_ack=True, on_message=self._on_reply)
+        else:
+            queue = entity.Queue(_DIRECT_REPLY_TO, no_declare=True)
+            consumer = messaging.Consumer(
+                link.channel, [queue], no_ack=True, on_message=self._on_reply, auto_declare=False
+            )
+            link.channel.events["basic_return"].add(self._on_return)
+        consumer.consume()
+
+    def _on_reply(self, message: Any) -> None:
+        self._settle(message.properties.get("correlation_id"), message.body)
+
+    def _on_return(self, _error: Any, _exchange: str, routing_key: str, message: Any) -> None:
+        # mandatory: there is no such queue, so nobody will ever answer
+        service, _, method = routing_key.partition(".")
+        refusal = _no_answer(service, method)
+        self._settle(message.properties.get("correlation_id"), wire.write_refusal(refusal, ""))
+
+    def _settle(self, call_id: str | None, body: bytes | str) -> None:
+        pending = self._pending.pop(call_id or "", None)
+        if pending is not None:
+            pending.settle(body)
+
+    def _lost(self) -> None:
+        while self._pending:
+            _, pending = self._pending.popitem()
+            pending.settle(None)
+
+
+def _no_answer(service: str, method: str) -> Refusal:
+    _log.warning("no answer from %s.%s", service, method)
+    return unavailable()
+
+
+def _read(schema: Schema, result: Any, service: str, method: str) -> Any:
+    try:
+        return schema.load(result)
+    except ValidationError as error:
+        _log.error("%s.%s answered with a malformed reply: %s", service, method, sorted(map(str, error.messages)))
+        raise wire.internal_error() from error
