@@ -33,6 +33,9 @@ class RequestContext:
         return None if self.deadline is None else self.deadline - time.monotonic()
 
 
+#: Set while a transaction is open: the RPC client refuses to call then, since no call may wait while rows are locked.
+transaction_open: ContextVar[bool] = ContextVar("transaction_open", default=False)
+
 _current: ContextVar[RequestContext | None] = ContextVar("request_context", default=None)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from kombu import entity, messaging
 from marshmallow import Schema
 
-from chassis.messaging.consumer import Arrived, Malformed, read_event
+from chassis.messaging.incoming import Arrived, Malformed, read_event
 from chassis.messaging.link import Link, Listener
 from chassis.messaging.topology import Subscription
 from kernel.ids import new_id

@@ -6,7 +6,6 @@ import json
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from contextvars import ContextVar
 from datetime import datetime
 from typing import Any
 
@@ -19,9 +18,6 @@ from chassis.persistence.tables import INBOX, OUTBOX
 from kernel.clock import Clock, SystemClock, rfc3339
 from kernel.errors import unavailable
 from kernel.ids import new_id
-
-#: Set while this greenlet or thread has a transaction open; the RPC client refuses to call then.
-transaction_open: ContextVar[bool] = ContextVar("transaction_open", default=False)
 
 OutboxRow = dict[str, Any]
 
@@ -166,7 +162,7 @@ class Database:
             if self._writer:
                 connection.exec_driver_sql("BEGIN IMMEDIATE")
             transaction = Transaction(connection, self.clock.now())
-            token = transaction_open.set(True)
+            token = context.transaction_open.set(True)
             try:
                 yield transaction
                 transaction._flush_outbox()
@@ -175,7 +171,7 @@ class Database:
                 connection.rollback()
                 raise
             finally:
-                transaction_open.reset(token)
+                context.transaction_open.reset(token)
         if transaction.outbox:
             self.on_outbox(transaction.outbox)
         transaction._committed()

@@ -20,7 +20,6 @@ from chassis import context
 from chassis.messaging.inmemory import Unroutable
 from chassis.messaging.link import Link, Listener, is_memory
 from chassis.messaging.topology import RPC_EXCHANGE
-from chassis.persistence.database import transaction_open
 from chassis.rpc import wire
 from kernel.errors import Refusal, unavailable
 from kernel.ids import new_id
@@ -108,7 +107,7 @@ class RpcClient:
                 call that changes something carries an idempotency key, so asking again is safe).
             RuntimeError: a transaction is open: no call may wait while rows are locked.
         """
-        if transaction_open.get():
+        if context.transaction_open.get():
             raise RuntimeError(f"{service}.{method} was called inside a database transaction")
         request = context.current()
         left = request.seconds_left() if request else None

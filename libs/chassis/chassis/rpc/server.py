@@ -20,7 +20,8 @@ from nameko.extensions import SharedExtension
 
 from chassis.context import RequestContext, entered
 from chassis.messages import dump_checked, load_request
-from chassis.messaging.consumer import Arrived, FailureDesk, Malformed, read_event
+from chassis.messaging.failures import FailureDesk
+from chassis.messaging.incoming import Arrived, Malformed, read_event
 from chassis.messaging.link import Link, Listener, is_memory
 from chassis.messaging.topology import (
     RPC_EXCHANGE,

@@ -1,0 +1,81 @@
+"""The contracts of a service as data: JSON Schemas and examples, written from its own marshmallow schemas.
+
+They are checked in under ``contracts/`` and compared in CI: a change of a message shows in the diff, and consumers are
+tested against the producer's examples without importing the producer.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from apispec import APISpec
+from apispec.ext.marshmallow import MarshmallowPlugin
+from marshmallow import Schema
+
+from chassis.messages import EventType, dump_checked
+from chassis.service import Rpc
+
+
+def json_schema(schema: Schema) -> dict[str, Any]:
+    """A marshmallow schema as JSON Schema 2020-12, nested ones written out in place."""
+    plugin = MarshmallowPlugin(schema_name_resolver=lambda _schema: None)
+    APISpec("contracts", "1", "3.1.0", plugins=[plugin])
+    described: dict[str, Any] = plugin.converter.schema2jsonschema(schema)
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **described}
+
+
+def describe(
+    service_class: Any, events: Iterable[EventType], rpc_examples: Mapping[str, Mapping[str, Any]]
+) -> dict[str, str]:
+    """The contract files of one service.
+
+    Args:
+        service_class: its nameko class.
+        events: what it emits.
+        rpc_examples: by method, an example of the request and of the reply.
+
+    Returns:
+        File contents by path below ``contracts/``.
+
+    Raises:
+        ValidationError: an example does not fit its own schema.
+        KeyError: a method has no example.
+    """
+    files: dict[str, str] = {}
+    base = service_class.name
+    for event in events:
+        path = f"{base}/events/{event.routing_key}"
+        files[f"{path}.schema.json"] = _text(json_schema(event.schema))
+        files[f"{path}.example.json"] = _text(dump_checked(event.schema, event.schema.load(dict(event.example))))
+    for method, entrypoint in _methods(service_class).items():
+        if method == "health":
+            continue
+        example = rpc_examples[method]
+        entrypoint.request.load(example["request"])
+        files[f"{base}/rpc/{method}.json"] = _text(
+            {
+                "anonymous": entrypoint.anonymous,
+                "request": json_schema(entrypoint.request),
+                "reply": json_schema(entrypoint.reply),
+                "example": {
+                    "request": example["request"],
+                    "reply": dump_checked(entrypoint.reply, entrypoint.reply.load(example["reply"])),
+                },
+            }
+        )
+    return files
+
+
+def _methods(service_class: Any) -> dict[str, Rpc]:
+    return {
+        name: entrypoint
+        for name in sorted(dir(service_class))
+        for entrypoint in getattr(getattr(service_class, name), "nameko_entrypoints", ())
+        if isinstance(entrypoint, Rpc)
+    }
+
+
+def _text(value: Any) -> str:
+    return json.dumps(value, indent=2, sort_keys=True) + "\n"
