@@ -2,7 +2,8 @@
 
 For tests where no Docker engine answers and for `make services`. Each has its own data folder and is stopped by its
 process id; nothing that already runs on the machine is touched. ``python -m chassis.local_servers`` checks that the
-binaries are there and, where it may (root with apt), installs them.
+binaries are there and, where it may (root with apt), installs them; with ``--unless-docker`` only where no Docker
+engine answers.
 """
 
 from __future__ import annotations
@@ -76,6 +77,18 @@ def ensure_installed() -> None:
         done = subprocess.run(command, env=environment, capture_output=True, text=True)  # noqa: S603  # fixed words
         if done.returncode != 0:
             raise ServerError(f"{' '.join(command)} failed: {(done.stderr or done.stdout).strip()[-800:]}")
+
+
+def docker_answers() -> bool:
+    """Whether a Docker engine can run containers here."""
+    docker = shutil.which("docker")
+    if docker is None:
+        return False
+    try:
+        asked = subprocess.run([docker, "info"], capture_output=True, timeout=10)  # noqa: S603  # a fixed word
+    except subprocess.TimeoutExpired:
+        return False
+    return asked.returncode == 0
 
 
 class PrivateServer:
@@ -289,6 +302,7 @@ def _say(text: str) -> None:
 
 if __name__ == "__main__":
     try:
-        ensure_installed()
+        if "--unless-docker" not in sys.argv or not docker_answers():
+            ensure_installed()
     except ServerError as problem:
         raise SystemExit(str(problem)) from problem

@@ -30,7 +30,7 @@ from chassis.persistence import Database
 from chassis.persistence.tables import DEAD_LETTER, IDEMPOTENCY_KEY, INBOX, OUTBOX
 from chassis.rpc.client import RpcClient
 from chassis.rpc.server import BusServer, new_correlation
-from chassis.settings import Environment
+from chassis.settings import Environment, SettingsError
 from kernel.clock import Clock, SystemClock
 
 _log = logging.getLogger(__name__)
@@ -113,11 +113,19 @@ class Runtime:
             verifier=IdentityVerifier(public_key),
             clock=clock,
             queue_type=None if embedded else environment.text("PUNCHCARD_QUEUE_TYPE", "quorum"),
+            retry_delays_s=_delays(environment),
         )
 
     def waker(self, method: str) -> Callable[[], None]:
         """Something to call that runs the `every` entrypoint `method` at once."""
         return lambda: self._timers.get(method, lambda: None)()
+
+
+def _delays(environment: Environment) -> tuple[int, ...]:
+    text = environment.text("PUNCHCARD_RETRY_DELAYS_S", ",".join(map(str, RETRY_DELAYS_S)))
+    if not all(word.isdigit() for word in text.split(",")):
+        raise SettingsError("PUNCHCARD_RETRY_DELAYS_S is not a list of whole seconds such as 1,5,60")
+    return tuple(int(word) for word in text.split(","))
 
 
 class Provided(DependencyProvider):

@@ -55,7 +55,9 @@ def read_event(arrived: Arrived, subscription: Subscription, schema: Schema) -> 
     try:
         envelope = ENVELOPE.load(json.loads(arrived.body))
     except (ValueError, RecursionError) as error:
-        raise Malformed("not_json" if not isinstance(error, ValidationError) else "envelope") from error
+        raise Malformed("not_json") from error
+    except ValidationError as error:
+        raise Malformed("envelope") from error
     if envelope["type"] != subscription.event:
         raise Malformed("type")
     try:

@@ -16,6 +16,8 @@ _log = logging.getLogger(__name__)
 HEARTBEAT_S = 30
 #: How long a drain waits before it looks whether it should stop or send a heartbeat.
 _TURN_S = 0.5
+#: A drain that took this much longer than it may means that the whole process stood still.
+_FROZEN_S = 0.25
 _RECONNECT_S = (0.1, 0.5, 1, 2, 5)
 
 PERSISTENT = 2
@@ -38,6 +40,14 @@ def connect(uri: str) -> Connection:
     return Connection(uri, heartbeat=HEARTBEAT_S, connect_timeout=5, transport_options={"read_timeout": None})
 
 
+def _publish_without_reading(connection: Connection) -> None:
+    # py-amqp reads the socket before each publish to look for a blocked broker. Here another thread is reading it:
+    # two readers would each get half of a frame.
+    capabilities = getattr(connection.connection, "client_properties", {}).get("capabilities")
+    if capabilities is not None:
+        capabilities["connection.blocked"] = False
+
+
 class Link:
     """An open connection with one channel, safe to publish and acknowledge on from any thread.
 
@@ -47,8 +57,10 @@ class Link:
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
+        _publish_without_reading(connection)
         self.channel: Any = connection.channel()
         self._writing = threading.RLock()
+        self._frozen_since: tuple[float, float] | None = None
 
     def publish(
         self,
@@ -89,11 +101,30 @@ class Link:
 
     def drain(self, seconds: float) -> bool:
         """Read one event from the broker; False if none came within `seconds`."""
+        began = time.monotonic()
         try:
             self.connection.drain_events(timeout=seconds)
         except TimeoutError:
             return False
+        finally:
+            ended = time.monotonic()
+            if ended - began > seconds + _FROZEN_S:
+                self._frozen_since = (began, ended + _FROZEN_S)
         return True
+
+    def earliest_arrival(self) -> float:
+        """The moment (`time.monotonic()`) from which the message being read may have waited in our socket.
+
+        Now, unless this process was frozen (stopped, swapped out, its machine paused): then what is read right after
+        may have come at any time since. The age of a request is judged without comparing two machines' clocks.
+        """
+        now = time.monotonic()
+        if self._frozen_since is not None:
+            since, until = self._frozen_since
+            if now < until:
+                return since
+            self._frozen_since = None
+        return now
 
     def beat(self) -> None:
         """Send a heartbeat if one is due, and notice if the broker's have stopped.

@@ -151,7 +151,11 @@ class BusServer(SharedExtension):
             self._aside(self._park, link, message, arrived, "rpc:no_reply_to")
             return
         timeout_ms = arrived.headers.get(wire.TIMEOUT_HEADER)
-        deadline = time.monotonic() + timeout_ms / 1000 if isinstance(timeout_ms, int) else None
+        deadline = link.earliest_arrival() + timeout_ms / 1000 if isinstance(timeout_ms, int) else None
+        if deadline is not None and deadline <= time.monotonic():
+            self._in_flight += 1
+            self._done(link, message)  # nobody waits for it any longer
+            return
         correlation = arrived.context.correlation_id
         identity = arrived.headers.get(wire.IDENTITY_HEADER)
         request = RequestContext(correlation, identity if isinstance(identity, str) else None, deadline)
@@ -202,7 +206,7 @@ class BusServer(SharedExtension):
                 try:
                     answer(wire.write_result(dump_checked(entrypoint.reply, result)))
                     return result, None
-                except (ValueError, TypeError, AttributeError) as error:
+                except Exception as error:  # an answer that cannot be written must not end the process
                     _log.error("%s gave a malformed reply: %s", entrypoint.method_name, error)
                     refusal = wire.internal_error()
             answer(wire.write_refusal(refusal, request.correlation_id))

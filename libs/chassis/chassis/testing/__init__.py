@@ -1,6 +1,6 @@
 """What tests need: databases, brokers, clocks, identities, events. Nothing but tests imports this."""
 
-from chassis.testing.fakes import FixedClock, identity, make_event
+from chassis.testing.fakes import FixedClock, identity, make_event, wait_until
 from chassis.testing.storage import create_tables, emitted, sqlite_database
 
-__all__ = ["FixedClock", "create_tables", "emitted", "identity", "make_event", "sqlite_database"]
+__all__ = ["FixedClock", "create_tables", "emitted", "identity", "make_event", "sqlite_database", "wait_until"]

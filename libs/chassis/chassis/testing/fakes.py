@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -41,3 +43,18 @@ def identity(role: str = "buyer", **overrides: str) -> Identity:
 def make_event(name: str, data: dict[str, Any], *, event_id: str | None = None, consumer: str = "test") -> Event:
     """An event as a handler gets it."""
     return Event(event_id or new_id("evt"), name, datetime.now(UTC), data, consumer)
+
+
+def wait_until(happened: Callable[[], object], what: str, timeout_s: float = 30) -> None:
+    """Wait for something that happens elsewhere.
+
+    Args:
+        happened: asked again and again until it is true.
+        what: for the complaint.
+        timeout_s: the longest wait, in seconds.
+    """
+    deadline = time.monotonic() + timeout_s
+    while not happened():
+        if time.monotonic() > deadline:
+            raise AssertionError(f"waited {timeout_s:g} s in vain for {what}")
+        time.sleep(0.05)

@@ -14,25 +14,13 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from chassis.local_servers import PrivatePostgres, PrivateRabbit, ensure_installed, temporary_folder
+from chassis.local_servers import PrivatePostgres, PrivateRabbit, docker_answers, ensure_installed, temporary_folder
 from chassis.persistence import Database
 from chassis.persistence.migrations import migrate
 from kernel.clock import Clock
 
 _numbers = itertools.count(1)
 PostgresUrl = Callable[[str], str]
-
-
-def docker_answers() -> bool:
-    """Whether a Docker engine can run containers here."""
-    import docker
-    from docker.errors import DockerException
-
-    try:
-        docker.from_env(timeout=3).ping()
-    except DockerException:
-        return False
-    return True
 
 
 @pytest.fixture(scope="session")

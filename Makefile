@@ -1,0 +1,74 @@
+# Punchcard. `make help` lists what there is; `make run` and `make test` are all a newcomer needs.
+
+PYTHON ?= python3
+PORT ?= 8000
+VENV := .venv
+BIN := $(VENV)/bin
+OWN := libs/kernel libs/chassis services/accounts services/catalog services/cart services/payments services/credits \
+       services/notifications gateway punchcard
+SERVICES := accounts catalog cart payments credits notifications gateway
+SCALE = $(foreach s,$(SERVICES),$(if $($(s)),--scale $(s)=$($(s))))
+MYPY_PACKAGES := $(foreach d,$(OWN),$(d)/$(notdir $(d)))
+
+.DEFAULT_GOAL := help
+.PHONY: help run demo services test lint format contracts bench requirements clean
+
+help: ## this list
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+run: $(VENV)/.runtime ## the whole store in one process on http://127.0.0.1:8000 (PORT=... for another port)
+	@PORT=$(PORT) $(BIN)/punchcard run
+
+demo: $(VENV)/.runtime ## in a second terminal: buy a support credit card, read the mail, claim it
+	@$(BIN)/punchcard demo
+
+services: $(VENV)/.dev ## the store as processes on RabbitMQ and PostgreSQL (payments=3 runs three of payments)
+	@PORT=$(PORT) $(BIN)/punchcard services $(SCALE) $(if $(RESTART_AFTER),--restart-after $(RESTART_AFTER))
+
+test: $(VENV)/.dev lint ## everything: lint, unit, contract and integration tests, journeys; installs what it needs
+	@$(BIN)/python -m chassis.local_servers --unless-docker
+	@$(BIN)/pytest
+
+lint: $(VENV)/.dev ## ruff, mypy, the forbidden imports, the contracts
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy $(MYPY_PACKAGES)
+	@$(BIN)/lint-imports
+	@$(BIN)/punchcard contracts --check
+
+format: $(VENV)/.dev ## let ruff mend what it can
+	@$(BIN)/ruff check --fix-only -q .
+	@$(BIN)/ruff format -q .
+
+contracts: $(VENV)/.dev ## write contracts/ from the code
+	@$(BIN)/punchcard contracts
+
+bench: $(VENV)/.dev ## first figures, side by side with stock nameko and raw py-amqp
+	@$(BIN)/python -m chassis.local_servers
+	@$(BIN)/python -m benchmarks
+
+requirements: $(VENV)/.dev ## pin requirements/*.in again, with hashes and without addresses
+	@for name in runtime dev; do \
+	  $(BIN)/pip-compile -q --upgrade --generate-hashes --strip-extras --allow-unsafe --no-emit-index-url \
+	    --no-emit-trusted-host --no-emit-find-links --no-header -o requirements/$$name.txt requirements/$$name.in; done
+
+clean: ## remove the virtual environment, caches and everything a local store has kept
+	rm -rf $(VENV) .run .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] < (3, 11))' || { \
+	  echo "Punchcard needs Python 3.11 or newer; say which one: make PYTHON=python3.11 $(MAKECMDGOALS)" >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { \
+	  echo "No virtual environment could be made. On Debian: apt-get install python3-venv" >&2; exit 1; }
+
+$(VENV)/.runtime: requirements/runtime.txt $(addsuffix /pyproject.toml,$(OWN)) | $(VENV)/bin/python
+	@echo "installing what the store needs …"
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements/runtime.txt
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation \
+	  $(addprefix -e ,$(OWN))
+	@touch $@
+
+$(VENV)/.dev: requirements/dev.txt $(VENV)/.runtime
+	@echo "installing what tests and tools need …"
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	@touch $@
