@@ -22,8 +22,8 @@ def json_schema(schema: Schema) -> dict[str, Any]:
     """A marshmallow schema as JSON Schema 2020-12, nested ones written out in place."""
     plugin = MarshmallowPlugin(schema_name_resolver=lambda _schema: "")  # a schema without a name is written in place
     APISpec("contracts", "1", "3.1.0", plugins=[plugin])
-    assert plugin.converter is not None
-    described: dict[str, Any] = plugin.converter.schema2jsonschema(schema)
+    converter: Any = plugin.converter
+    described: dict[str, Any] = converter.schema2jsonschema(schema)
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **described}
 
 

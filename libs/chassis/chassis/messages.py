@@ -7,6 +7,7 @@ fields of a request (`RequestSchema`); a consumer of events and replies passes o
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -56,8 +57,8 @@ class PlainString(fields.String):
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
         text = super()._deserialize(value, attr, data, **kwargs)
-        if any(ord(character) < 32 or ord(character) == 127 for character in text):
-            raise self.make_error("control")
+        if any(unicodedata.category(character) in {"Cc", "Cs"} for character in text):
+            raise self.make_error("control")  # nor half of a surrogate pair, which no database can store
         return text.strip()
 
 

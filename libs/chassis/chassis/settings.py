@@ -29,14 +29,13 @@ class Environment:
             return ""
         return value
 
-    def integer(self, name: str, default: int) -> int:
-        """A variable as a whole number."""
+    def integer(self, name: str, default: int, minimum: int = 1) -> int:
+        """A variable as a whole number of at least `minimum`."""
         value = self._values.get(name) or str(default)
-        try:
-            return int(value)
-        except ValueError:
-            self._problems.append(f"{name} is {value!r}, not a whole number")
+        if not value.lstrip("-").isdigit() or int(value) < minimum:
+            self._problems.append(f"{name} is {value!r}, not a whole number of at least {minimum}")
             return default
+        return int(value)
 
     def key(self, name: str) -> str:
         """A 32-byte key as 64 hexadecimal digits. A default or well-known one does not exist."""

@@ -60,6 +60,9 @@ def decode_cursor(cursor: str) -> str:
         Refusal: `invalid_cursor`.
     """
     try:
-        return base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
-    except (binascii.Error, ValueError) as error:
-        raise invalid("invalid_cursor", "Use the cursor exactly as `next` gave it.", "cursor") from error
+        last = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
+    except (binascii.Error, ValueError):
+        last = ""
+    if not last.isprintable() or not last:
+        raise invalid("invalid_cursor", "Use the cursor exactly as `next` gave it.", "cursor")
+    return last

@@ -1,0 +1,1 @@
+"""Rules of accounts: pure Python, no transport and no storage."""

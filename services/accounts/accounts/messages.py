@@ -1,0 +1,275 @@
+"""What comes in and goes out: the shapes of RPC and events, with an example of each."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from marshmallow import fields, validate
+
+from accounts.domain.deployments import State
+from accounts.domain.emails import MAX_LENGTH
+from accounts.domain.roles import ROLES
+from chassis.messages import EventType, PlainString, RequestSchema, StrictInteger, TolerantSchema, UtcDateTime
+
+_DIGEST = re.compile(r"[0-9a-f]{64}\Z")
+
+
+def _digest() -> fields.String:
+    """The SHA-256 of a session token or API key, hexadecimal; the credential itself never gets here."""
+    return fields.String(required=True, validate=validate.Regexp(_DIGEST, error="Not a SHA-256 in hexadecimal."))
+
+
+class PageRequest(RequestSchema):
+    """Asks for one page of a list."""
+
+    limit = StrictInteger(load_default=20, validate=validate.Range(1, 100))
+    cursor = fields.String(load_default=None, allow_none=True, validate=validate.Length(max=200))
+
+
+class Nothing(RequestSchema):
+    """No fields, either way."""
+
+
+class ById(RequestSchema):
+    """Names one object."""
+
+    id = PlainString(required=True, max_length=64)
+
+
+class User(TolerantSchema):
+    """A user as others see one."""
+
+    id = fields.String(required=True)
+    email = fields.String(required=True)
+    name = fields.String(required=True)
+    role = fields.String(required=True, validate=validate.OneOf(ROLES))
+    language = fields.String(required=True)
+
+
+class Organization(TolerantSchema):
+    """An organisation; people know it by its number."""
+
+    id = fields.String(required=True)
+    name = fields.String(required=True)
+    number = fields.String(required=True)
+
+
+class OrganizationRecord(Organization):
+    """An organisation as its own users see it."""
+
+    users_count = StrictInteger(required=True)
+
+
+class SignIn(RequestSchema):
+    """An address, a password that only accounts can read, and the digest of the session token the gateway made."""
+
+    email = PlainString(required=True, max_length=MAX_LENGTH)
+    sealed_password = fields.String(required=True, validate=validate.Length(1, 8192))
+    session_digest = _digest()
+
+
+class SignedIn(TolerantSchema):
+    """A session has begun."""
+
+    expires_at = UtcDateTime(required=True)
+    user = fields.Nested(User, required=True)
+    organization = fields.Nested(Organization, required=True)
+
+
+class Authenticate(RequestSchema):
+    """The digest of a session token or of an API key."""
+
+    credential_digest = _digest()
+
+
+class Authenticated(TolerantSchema):
+    """Whose credential it is. `expires_at` is None for an API key; until `believed_until` nobody need ask again."""
+
+    identity = fields.String(required=True)
+    believed_until = UtcDateTime(required=True)
+    expires_at = UtcDateTime(required=True, allow_none=True)
+    user = fields.Nested(User, required=True)
+    organization = fields.Nested(Organization, required=True)
+
+
+class SignOut(RequestSchema):
+    """The digest of the session token."""
+
+    session_digest = _digest()
+
+
+class CreateApiKey(RequestSchema):
+    """A name for people, and of the key only what may be kept."""
+
+    name = PlainString(required=True, max_length=100)
+    digest = _digest()
+    last_four = fields.String(
+        required=True, validate=validate.Regexp(r"[A-Za-z0-9_-]{4}\Z", error="Not the last four characters of a key.")
+    )
+
+
+class ApiKey(TolerantSchema):
+    """An API key without the key."""
+
+    id = fields.String(required=True)
+    name = fields.String(required=True)
+    last_four = fields.String(required=True)
+    created_at = UtcDateTime(required=True)
+
+
+class ApiKeys(TolerantSchema):
+    """A page of API keys, newest first."""
+
+    items = fields.List(fields.Nested(ApiKey), required=True)
+    next = fields.String(required=True, allow_none=True)
+
+
+class SearchDeployments(PageRequest):
+    """The beginning of an id, or a part of a name; nothing for all."""
+
+    q = PlainString(load_default="", min_length=0, max_length=200)
+
+
+class Owner(TolerantSchema):
+    """The organisation that a deployment belongs to."""
+
+    id = fields.String(required=True)
+    name = fields.String(required=True)
+
+
+class Deployment(TolerantSchema):
+    """A deployment; `similar_to` names look-alikes of the same organisation."""
+
+    id = fields.String(required=True)
+    name = fields.String(required=True)
+    registered_on = fields.Date(required=True, format="iso")
+    owner = fields.Nested(Owner, required=True)
+    state = fields.String(required=True, validate=validate.OneOf([str(state) for state in State]))
+    similar_to = fields.List(fields.String(), required=True)
+
+
+class DeploymentPage(TolerantSchema):
+    """A page of deployments, by id."""
+
+    items = fields.List(fields.Nested(Deployment), required=True)
+    next = fields.String(required=True, allow_none=True)
+
+
+class CheckDeployments(RequestSchema):
+    """The ids that somebody wants to bind something to."""
+
+    ids = fields.List(PlainString(max_length=64), required=True, validate=validate.Length(max=500))
+
+
+class VisibleDeployments(TolerantSchema):
+    """Those of the asked that the caller may bind to or see; the others are left out."""
+
+    items = fields.List(fields.Nested(Deployment), required=True)
+
+
+class PaidOrganization(TolerantSchema):
+    """Who bought."""
+
+    id = fields.String(required=True)
+
+
+class PaidLine(TolerantSchema):
+    """What was bought, and for which deployment."""
+
+    id = fields.String(required=True)
+    sku = fields.String(required=True)
+    name = fields.String(required=True)
+    kind = fields.String(required=True)
+    quantity = StrictInteger(required=True, validate=validate.Range(min=1))
+    deployment_id = fields.String(load_default=None, allow_none=True)
+
+
+class OrderPaid(TolerantSchema):
+    """What accounts reads of cart.order_paid.v1."""
+
+    order_id = fields.String(required=True)
+    organization = fields.Nested(PaidOrganization, required=True)
+    lines = fields.List(fields.Nested(PaidLine), required=True)
+
+
+class CredentialRevokedData(RequestSchema):
+    """accounts.credential_revoked.v1"""
+
+    credential_digest = _digest()
+
+
+class OrderBoundData(RequestSchema):
+    """accounts.order_bound.v1"""
+
+    order_id = fields.String(required=True)
+    line_ids = fields.List(fields.String(), required=True, validate=validate.Length(min=1))
+
+
+_SOME_DIGEST = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
+
+CREDENTIAL_REVOKED = EventType(
+    "accounts.credential_revoked.v1",
+    CredentialRevokedData(),
+    {"credential_digest": _SOME_DIGEST},
+    must_route=False,  # a broadcast to gateways; none need be up, and one that starts knows nobody yet
+)
+
+ORDER_BOUND = EventType(
+    "accounts.order_bound.v1",
+    OrderBoundData(),
+    {"order_id": "ord_01KAQ3V8Z5T6B9X4M2C7N0R1WD", "line_ids": ["oln_01KAQ3V8Z5T6B9X4M2C7N0R1WE"]},
+)
+
+EVENTS = (CREDENTIAL_REVOKED, ORDER_BOUND)
+
+_USER = {
+    "id": "usr_01KAQ3V8Z5T6B9X4M2C7N0R1WA", "email": "ada@acme.example", "name": "Ada Buyer", "role": "buyer",
+    "language": "en",
+}  # fmt: skip
+_ORGANIZATION = {"id": "org_01KAQ3V8Z5T6B9X4M2C7N0R1WB", "name": "Acme", "number": "1003"}
+_API_KEY = {
+    "id": "key_01KAQ3V8Z5T6B9X4M2C7N0R1WC", "name": "Nightly orders", "last_four": "x7Qk",
+    "created_at": "2026-11-22T12:00:00.000Z",
+}  # fmt: skip
+_DEPLOYMENT = {
+    "id": "14181336", "name": "Berlin HQ", "registered_on": "2017-06-15",
+    "owner": {"id": "org_01KAQ3V8Z5T6B9X4M2C7N0R1WB", "name": "Acme"}, "state": "active", "similar_to": ["14181337"],
+}  # fmt: skip
+
+#: A complete request and reply of each method, for the contract and for the tests of callers.
+RPC_EXAMPLES: dict[str, dict[str, Any]] = {
+    "sign_in": {
+        "request": {
+            "email": "ada@acme.example",
+            "sealed_password": "c2VhbGVkIGZvciBhY2NvdW50cw==",
+            "session_digest": _SOME_DIGEST,
+        },
+        "reply": {"expires_at": "2026-11-23T00:00:00.000Z", "user": _USER, "organization": _ORGANIZATION},
+    },
+    "authenticate": {
+        "request": {"credential_digest": _SOME_DIGEST},
+        "reply": {
+            "identity": "c2lnbmVkIGJ5IGFjY291bnRz",
+            "believed_until": "2026-11-22T12:05:00.000Z",
+            "expires_at": "2026-11-23T00:00:00.000Z",
+            "user": _USER,
+            "organization": _ORGANIZATION,
+        },
+    },
+    "sign_out": {"request": {"session_digest": _SOME_DIGEST}, "reply": {}},
+    "get_organization": {"request": {}, "reply": {**_ORGANIZATION, "users_count": 3}},
+    "deactivate_user": {"request": {"id": _USER["id"]}, "reply": {}},
+    "create_api_key": {
+        "request": {"name": "Nightly orders", "digest": _SOME_DIGEST, "last_four": "x7Qk"},
+        "reply": _API_KEY,
+    },
+    "list_api_keys": {"request": {"limit": 20, "cursor": None}, "reply": {"items": [_API_KEY], "next": None}},
+    "revoke_api_key": {"request": {"id": _API_KEY["id"]}, "reply": {}},
+    "search_deployments": {
+        "request": {"q": "1418", "limit": 20, "cursor": None},
+        "reply": {"items": [_DEPLOYMENT], "next": None},
+    },
+    "get_deployment": {"request": {"id": "14181336"}, "reply": _DEPLOYMENT},
+    "check_deployments": {"request": {"ids": ["14181336", "999"]}, "reply": {"items": [_DEPLOYMENT]}},
+}

@@ -1,0 +1,97 @@
+"""The entrypoints of accounts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from accounts import messages
+from accounts.bootstrap import bootstrap
+from accounts.use_cases.authenticate import authenticate
+from accounts.use_cases.bind_order import bind_order
+from accounts.use_cases.check_deployments import check_deployments
+from accounts.use_cases.create_api_key import create_api_key
+from accounts.use_cases.deactivate_user import deactivate_user
+from accounts.use_cases.get_deployment import get_deployment
+from accounts.use_cases.get_organization import get_organization
+from accounts.use_cases.list_api_keys import list_api_keys
+from accounts.use_cases.revoke_api_key import revoke_api_key
+from accounts.use_cases.search_deployments import search_deployments
+from accounts.use_cases.sign_in import sign_in
+from accounts.use_cases.sign_out import sign_out
+from accounts.use_cases.sweep_sessions import sweep_sessions
+from chassis.messages import Event
+from chassis.service import Call, Provided, Service, consume, every, rpc
+
+_HOUR_S = 3600.0
+
+
+class AccountsService(Service):
+    """Organisations, users, credentials, deployments and what is bound to them."""
+
+    name = "accounts"
+    app = Provided(bootstrap)
+
+    @rpc(request=messages.SignIn(), reply=messages.SignedIn(), anonymous=True)
+    def sign_in(self, call: Call) -> dict[str, Any]:
+        """Begin a session."""
+        return sign_in(self.app, **call.data)
+
+    @rpc(request=messages.Authenticate(), reply=messages.Authenticated(), anonymous=True)
+    def authenticate(self, call: Call) -> dict[str, Any]:
+        """A signed identity for a session or API key."""
+        return authenticate(self.app, **call.data)
+
+    @rpc(request=messages.SignOut(), reply=messages.Nothing())
+    def sign_out(self, call: Call) -> dict[str, Any]:
+        """End a session."""
+        return sign_out(self.app, call.caller, **call.data)
+
+    @rpc(request=messages.Nothing(), reply=messages.OrganizationRecord())
+    def get_organization(self, call: Call) -> dict[str, Any]:
+        """The caller's organisation."""
+        return get_organization(self.app, call.caller)
+
+    @rpc(request=messages.ById(), reply=messages.Nothing())
+    def deactivate_user(self, call: Call) -> dict[str, Any]:
+        """Keep a user from signing in."""
+        return deactivate_user(self.app, call.caller, **call.data)
+
+    @rpc(request=messages.CreateApiKey(), reply=messages.ApiKey())
+    def create_api_key(self, call: Call) -> dict[str, Any]:
+        """Keep the digest of a new API key."""
+        return create_api_key(self.app, call.caller, **call.data)
+
+    @rpc(request=messages.PageRequest(), reply=messages.ApiKeys())
+    def list_api_keys(self, call: Call) -> dict[str, Any]:
+        """The organisation's API keys."""
+        return list_api_keys(self.app, call.caller, **call.data)
+
+    @rpc(request=messages.ById(), reply=messages.Nothing())
+    def revoke_api_key(self, call: Call) -> dict[str, Any]:
+        """Stop an API key."""
+        return revoke_api_key(self.app, call.caller, **call.data)
+
+    @rpc(request=messages.SearchDeployments(), reply=messages.DeploymentPage())
+    def search_deployments(self, call: Call) -> dict[str, Any]:
+        """Deployments by the beginning of the id or a part of the name."""
+        return search_deployments(self.app, call.caller, **call.data)
+
+    @rpc(request=messages.ById(), reply=messages.Deployment())
+    def get_deployment(self, call: Call) -> dict[str, Any]:
+        """One deployment."""
+        return get_deployment(self.app, call.caller, **call.data)
+
+    @rpc(request=messages.CheckDeployments(), reply=messages.VisibleDeployments())
+    def check_deployments(self, call: Call) -> dict[str, Any]:
+        """Which of these deployments the caller may name."""
+        return check_deployments(self.app, call.caller, **call.data)
+
+    @consume("cart.order_paid.v1", messages.OrderPaid())
+    def on_order_paid(self, event: Event) -> None:
+        """Bind contracts and licences."""
+        bind_order(self.app, event)
+
+    @every(_HOUR_S)
+    def sweep_sessions(self) -> None:
+        """Forget sessions that have expired."""
+        sweep_sessions(self.app)

@@ -1,0 +1,301 @@
+"""Tables and queries of accounts. It only stores."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from accounts.domain.deployments import State
+from accounts.domain.roles import ROLES
+from chassis.persistence import Reader, Transaction, UtcDateTimeColumn, add_messaging_tables
+from chassis.persistence.paging import page
+
+METADATA = sa.MetaData()
+add_messaging_tables(METADATA)
+
+Row = sa.RowMapping
+
+
+def _one_of(column: str, values: Collection[str], name: str) -> sa.CheckConstraint:
+    return sa.CheckConstraint(f"{column} IN ({', '.join(repr(str(value)) for value in values)})", name=name)
+
+
+ORGANIZATION = sa.Table(
+    "organization",
+    METADATA,
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("number", sa.Integer, nullable=False, unique=True),
+    sa.Column("name", sa.String(200), nullable=False),
+    sa.Column("platform", sa.Boolean, nullable=False),
+    sa.Column("created_at", UtcDateTimeColumn, nullable=False),
+)
+
+USER = sa.Table(
+    "user_account",  # "user" is a word of SQL
+    METADATA,
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("organization_id", sa.ForeignKey("organization.id"), nullable=False, index=True),
+    sa.Column("email", sa.String(254), nullable=False, unique=True),  # normalised
+    sa.Column("name", sa.String(200), nullable=False),
+    sa.Column("role", sa.String(20), nullable=False),
+    sa.Column("language", sa.String(20), nullable=False),
+    sa.Column("password_hash", sa.String(200), nullable=False),
+    sa.Column("created_at", UtcDateTimeColumn, nullable=False),
+    sa.Column("deactivated_at", UtcDateTimeColumn),
+    _one_of("role", ROLES, "user_account_role"),
+)
+
+SESSION = sa.Table(
+    "session",
+    METADATA,
+    sa.Column("digest", sa.String(64), primary_key=True),  # SHA-256 of the token, hexadecimal
+    sa.Column("user_id", sa.ForeignKey("user_account.id"), nullable=False, index=True),
+    sa.Column("created_at", UtcDateTimeColumn, nullable=False),
+    sa.Column("expires_at", UtcDateTimeColumn, nullable=False, index=True),
+)
+
+API_KEY = sa.Table(
+    "api_key",
+    METADATA,
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("organization_id", sa.ForeignKey("organization.id"), nullable=False, index=True),
+    sa.Column("user_id", sa.ForeignKey("user_account.id"), nullable=False, index=True),
+    sa.Column("name", sa.String(200), nullable=False),
+    sa.Column("digest", sa.String(64), nullable=False, unique=True),
+    sa.Column("last_four", sa.String(4), nullable=False),
+    sa.Column("created_at", UtcDateTimeColumn, nullable=False),
+    sa.Column("revoked_at", UtcDateTimeColumn),
+)
+
+DEPLOYMENT = sa.Table(
+    "deployment",
+    METADATA,
+    sa.Column("id", sa.String(12), primary_key=True),
+    sa.Column("organization_id", sa.ForeignKey("organization.id"), nullable=False),
+    sa.Column("name", sa.String(200), nullable=False),
+    sa.Column("name_folded", sa.Text, nullable=False),  # what searches look at; may be longer than the name
+    sa.Column("registered_on", sa.Date, nullable=False),
+    sa.Column("state", sa.String(20), nullable=False),
+    _one_of("state", list(State), "deployment_state"),
+    sa.Index("deployment_of_organization", "organization_id", "id"),
+)
+
+#: Near-identical deployments of one organisation, both ways; found when one is registered, so that a search is quick.
+SIMILAR = sa.Table(
+    "similar_deployment",
+    METADATA,
+    sa.Column("deployment_id", sa.ForeignKey("deployment.id"), primary_key=True),
+    sa.Column("similar_id", sa.ForeignKey("deployment.id"), primary_key=True),
+)
+
+#: What is bound to deployments. Triggers refuse to change or delete a row (clause 9: a licence cannot be moved).
+ENTITLEMENT = sa.Table(
+    "entitlement",
+    METADATA,
+    sa.Column("order_line_id", sa.String(64), primary_key=True),
+    sa.Column("order_id", sa.String(64), nullable=False, index=True),
+    sa.Column("organization_id", sa.ForeignKey("organization.id"), nullable=False),
+    sa.Column("deployment_id", sa.ForeignKey("deployment.id"), nullable=False, index=True),
+    sa.Column("kind", sa.String(20), nullable=False),
+    sa.Column("sku", sa.String(100), nullable=False),
+    sa.Column("name", sa.String(200), nullable=False),
+    sa.Column("quantity", sa.Integer, nullable=False),
+    sa.Column("bound_at", UtcDateTimeColumn, nullable=False),
+    _one_of("kind", ("contract", "licence"), "entitlement_kind"),
+    sa.CheckConstraint("quantity > 0", name="entitlement_quantity"),
+)
+
+_PERSON = (
+    USER.c.id.label("user_id"),
+    USER.c.email,
+    USER.c.name.label("user_name"),
+    USER.c.role,
+    USER.c.language,
+    USER.c.password_hash,
+    ORGANIZATION.c.id.label("organization_id"),
+    ORGANIZATION.c.name.label("organization_name"),
+    ORGANIZATION.c.number.label("organization_number"),
+)
+_ACTIVE = USER.c.deactivated_at.is_(None)
+
+
+def organization(reader: Reader, organization_id: str, *, lock: bool = False) -> Row | None:
+    """An organisation; `lock` keeps other transactions that ask for the same lock out until this one ends."""
+    select = sa.select(ORGANIZATION).where(ORGANIZATION.c.id == organization_id)
+    return reader.one(select.with_for_update() if lock else select)
+
+
+def count_active_users(reader: Reader, organization_id: str) -> int:
+    """How many users of an organisation can sign in."""
+    select = sa.select(sa.func.count()).where(USER.c.organization_id == organization_id, _ACTIVE)
+    return int(reader.scalar(select))
+
+
+def user(reader: Reader, user_id: str, *, lock: bool = False) -> Row | None:
+    """A user, active or not."""
+    select = sa.select(USER).where(USER.c.id == user_id)
+    return reader.one(select.with_for_update() if lock else select)
+
+
+def user_by_email(reader: Reader, email: str) -> Row | None:
+    """A user, active or not, by the normalised address."""
+    return reader.one(sa.select(USER).where(USER.c.email == email))
+
+
+def person_by_email(reader: Reader, email: str) -> Row | None:
+    """An active user with the organisation, by the normalised address."""
+    return reader.one(sa.select(*_PERSON).select_from(USER.join(ORGANIZATION)).where(USER.c.email == email, _ACTIVE))
+
+
+def person_by_session(reader: Reader, digest: str) -> Row | None:
+    """The active user of a session that has not expired, with the organisation and `expires_at`."""
+    return reader.one(
+        sa.select(*_PERSON, SESSION.c.expires_at)
+        .select_from(SESSION.join(USER).join(ORGANIZATION))
+        .where(SESSION.c.digest == digest, SESSION.c.expires_at > reader.now, _ACTIVE)
+    )
+
+
+def person_by_api_key(reader: Reader, digest: str) -> Row | None:
+    """The active creator of an API key that was not revoked, with the organisation; `expires_at` is None."""
+    return reader.one(
+        sa.select(*_PERSON, sa.null().label("expires_at"))
+        .select_from(
+            API_KEY.join(USER, USER.c.id == API_KEY.c.user_id).join(
+                ORGANIZATION, ORGANIZATION.c.id == API_KEY.c.organization_id
+            )
+        )
+        .where(API_KEY.c.digest == digest, API_KEY.c.revoked_at.is_(None), _ACTIVE)
+    )
+
+
+def change_password_hash(transaction: Transaction, user_id: str, old: str, new: str) -> None:
+    """Replace a password hash, unless somebody else has replaced it meanwhile."""
+    transaction.execute(
+        sa.update(USER).where(USER.c.id == user_id, USER.c.password_hash == old).values(password_hash=new)
+    )
+
+
+def deactivate(transaction: Transaction, user_id: str) -> None:
+    """Note that a user may not sign in any more."""
+    transaction.execute(sa.update(USER).where(USER.c.id == user_id).values(deactivated_at=transaction.now))
+
+
+def session(reader: Reader, digest: str) -> Row | None:
+    """A session, expired or not."""
+    return reader.one(sa.select(SESSION).where(SESSION.c.digest == digest))
+
+
+def end_session(transaction: Transaction, digest: str, user_id: str) -> bool:
+    """Forget a session of a user; whether there was one."""
+    ended = transaction.execute(sa.delete(SESSION).where(SESSION.c.digest == digest, SESSION.c.user_id == user_id))
+    return ended.rowcount == 1
+
+
+def end_sessions(transaction: Transaction, user_id: str) -> None:
+    """Forget all sessions of a user."""
+    transaction.execute(sa.delete(SESSION).where(SESSION.c.user_id == user_id))
+
+
+def delete_expired_sessions(transaction: Transaction) -> int:
+    """Forget the sessions that have expired; how many there were."""
+    return transaction.execute(sa.delete(SESSION).where(SESSION.c.expires_at <= transaction.now)).rowcount
+
+
+def credential_digests(reader: Reader, user_id: str) -> list[str]:
+    """The digests of a user's sessions and API keys that are not revoked."""
+    sessions = sa.select(SESSION.c.digest).where(SESSION.c.user_id == user_id)
+    keys = sa.select(API_KEY.c.digest).where(API_KEY.c.user_id == user_id, API_KEY.c.revoked_at.is_(None))
+    return [row["digest"] for row in reader.all(sessions.union_all(keys))]
+
+
+def api_key(reader: Reader, key_id: str, organization_id: str) -> Row | None:
+    """An API key of an organisation, revoked or not."""
+    return reader.one(sa.select(API_KEY).where(API_KEY.c.id == key_id, API_KEY.c.organization_id == organization_id))
+
+
+def api_key_by_digest(reader: Reader, digest: str) -> Row | None:
+    """An API key, revoked or not."""
+    return reader.one(sa.select(API_KEY).where(API_KEY.c.digest == digest))
+
+
+def page_of_api_keys(
+    reader: Reader, organization_id: str, limit: int, cursor: str | None
+) -> tuple[Sequence[Row], str | None]:
+    """The API keys of an organisation that are not revoked, newest first."""
+    select = sa.select(API_KEY).where(API_KEY.c.organization_id == organization_id, API_KEY.c.revoked_at.is_(None))
+    return page(reader, select, API_KEY.c.id, limit, cursor)
+
+
+def revoke_api_key(transaction: Transaction, key_id: str) -> bool:
+    """Note that an API key is not good any more; False if that was so before."""
+    revoked = transaction.execute(
+        sa.update(API_KEY)
+        .where(API_KEY.c.id == key_id, API_KEY.c.revoked_at.is_(None))
+        .values(revoked_at=transaction.now)
+    )
+    return revoked.rowcount == 1
+
+
+def _deployments(organization_id: str) -> sa.Select[Any]:
+    return (
+        sa.select(DEPLOYMENT, ORGANIZATION.c.name.label("organization_name"))
+        .select_from(DEPLOYMENT.join(ORGANIZATION))
+        .where(DEPLOYMENT.c.organization_id == organization_id)
+    )
+
+
+def deployments(reader: Reader, organization_id: str, ids: Collection[str]) -> Sequence[Row]:
+    """Those of the named deployments that belong to the organisation, by id."""
+    return reader.all(_deployments(organization_id).where(DEPLOYMENT.c.id.in_(ids)).order_by(DEPLOYMENT.c.id))
+
+
+def deployment_names(reader: Reader, organization_id: str) -> list[tuple[str, str]]:
+    """(id, name) of all deployments of an organisation."""
+    select = sa.select(DEPLOYMENT.c.id, DEPLOYMENT.c.name).where(DEPLOYMENT.c.organization_id == organization_id)
+    return [(row["id"], row["name"]) for row in reader.all(select)]
+
+
+def page_of_deployments(
+    reader: Reader, organization_id: str, words: str, limit: int, cursor: str | None
+) -> tuple[Sequence[Row], str | None]:
+    """The organisation's deployments whose id begins with the folded words, or whose name contains them; by id.
+
+    `autoescape` makes plain characters of ``%`` and ``_``.
+    """
+    found = sa.or_(
+        DEPLOYMENT.c.id.startswith(words, autoescape=True), DEPLOYMENT.c.name_folded.contains(words, autoescape=True)
+    )
+    select = _deployments(organization_id).where(found)
+    return page(reader, select, DEPLOYMENT.c.id, limit, cursor, newest_first=False)
+
+
+def similar_ids(reader: Reader, deployment_ids: Collection[str]) -> Mapping[str, list[str]]:
+    """For each of the deployments, the ids of its look-alikes in order."""
+    select = sa.select(SIMILAR).where(SIMILAR.c.deployment_id.in_(deployment_ids)).order_by(SIMILAR.c.similar_id)
+    found: dict[str, list[str]] = defaultdict(list)
+    for row in reader.all(select):
+        found[row["deployment_id"]].append(row["similar_id"])
+    return found
+
+
+def add_similar(transaction: Transaction, deployment_id: str, similar: Collection[str]) -> None:
+    """Note that a new deployment and others look alike."""
+    pairs = [
+        {"deployment_id": one, "similar_id": other}
+        for found in similar
+        for one, other in ((deployment_id, found), (found, deployment_id))
+    ]
+    if pairs:
+        transaction.execute(sa.insert(SIMILAR), pairs)
+
+
+def add_session(transaction: Transaction, digest: str, user_id: str, expires_at: datetime) -> bool:
+    """Begin a session; False if the digest is in use."""
+    return transaction.insert_new(
+        SESSION, {"digest": digest, "user_id": user_id, "created_at": transaction.now, "expires_at": expires_at}
+    )

@@ -1,0 +1,52 @@
+"""Rows as the answers that the public API gives."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from accounts import storage
+from accounts.storage import Row
+from chassis.persistence import Reader
+
+#: Look-alikes that one deployment names at most; who has more will not read them.
+_SIMILAR_SHOWN = 10
+
+
+def user_and_organization(person: Row) -> dict[str, Any]:
+    """The `user` and `organization` of a person."""
+    return {
+        "user": {
+            "id": person["user_id"],
+            "email": person["email"],
+            "name": person["user_name"],
+            "role": person["role"],
+            "language": person["language"],
+        },
+        "organization": {
+            "id": person["organization_id"],
+            "name": person["organization_name"],
+            "number": str(person["organization_number"]),
+        },
+    }
+
+
+def api_key(row: Row) -> dict[str, Any]:
+    """An API key without the key."""
+    return {name: row[name] for name in ("id", "name", "last_four", "created_at")}
+
+
+def deployments(reader: Reader, rows: Sequence[Row]) -> list[dict[str, Any]]:
+    """Deployments with their look-alikes."""
+    similar = storage.similar_ids(reader, [row["id"] for row in rows])
+    return [
+        {
+            "id": row["id"],
+            "name": row["name"],
+            "registered_on": row["registered_on"],
+            "owner": {"id": row["organization_id"], "name": row["organization_name"]},
+            "state": row["state"],
+            "similar_to": similar.get(row["id"], [])[:_SIMILAR_SHOWN],
+        }
+        for row in rows
+    ]

@@ -1,0 +1,54 @@
+"""Bind what was bought to its deployments."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from accounts import storage
+from accounts.bootstrap import App
+from accounts.messages import ORDER_BOUND
+from chassis.messages import Event
+from chassis.persistence import Transaction
+from kernel.errors import not_found
+
+_BINDABLE = ("contract", "licence")
+
+
+def bind_order(app: App, event: Event) -> None:
+    """Bind the contracts and licences of a paid order, each line once for ever, and tell cart which.
+
+    A deployment that was retired after the payment is bound all the same: the buyer has paid, and cart had checked.
+
+    Args:
+        app: the parts.
+        event: cart.order_paid.v1.
+
+    Raises:
+        Refusal: `not_found`: a deployment is not the buyer's; nothing is bound, the event is parked in the end.
+    """
+    order = event.data
+    lines = [line for line in order["lines"] if line["kind"] in _BINDABLE and line["deployment_id"]]
+    with app.database.transaction() as transaction:
+        if not transaction.accept(event) or not lines:
+            return
+        _check_owner(transaction, order["organization"]["id"], lines)
+        for line in lines:
+            # A line that is bound stays as it is: the same order under another event id finds its rows there.
+            transaction.insert_new(storage.ENTITLEMENT, _entitlement(transaction, order, line))
+        transaction.emit(ORDER_BOUND, {"order_id": order["order_id"], "line_ids": [line["id"] for line in lines]})
+
+
+def _check_owner(transaction: Transaction, organization_id: str, lines: list[dict[str, Any]]) -> None:
+    wanted = {line["deployment_id"] for line in lines}
+    if len(storage.deployments(transaction, organization_id, wanted)) < len(wanted):
+        raise not_found("deployment")
+
+
+def _entitlement(transaction: Transaction, order: dict[str, Any], line: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "order_line_id": line["id"],
+        "order_id": order["order_id"],
+        "organization_id": order["organization"]["id"],
+        **{name: line[name] for name in ("deployment_id", "kind", "sku", "name", "quantity")},
+        "bound_at": transaction.now,
+    }

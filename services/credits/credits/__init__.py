@@ -1,0 +1,1 @@
+"""The ledger of support credits, and the support credit cards: grants, claims, balances."""

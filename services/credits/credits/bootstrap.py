@@ -1,0 +1,46 @@
+"""What the use cases are handed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from chassis.persistence import Database
+from chassis.sealing import Opener, Sealer
+from chassis.service import Runtime
+from credits import settings
+
+
+@dataclass
+class App:
+    """The parts of a running credits service.
+
+    Args:
+        database: the ledger and the cards.
+        opener: opens the claim codes that the gateway sealed for credits.
+        sealer: seals the claim codes for notifications, which mails them.
+        code_pepper: the HMAC key under which claim codes are kept.
+        card_validity: from the issue of a card to its expiry; None: cards do not expire.
+    """
+
+    database: Database
+    opener: Opener = field(repr=False)
+    sealer: Sealer = field(repr=False)
+    code_pepper: bytes = field(repr=False)
+    card_validity: timedelta | None
+
+
+def bootstrap(runtime: Runtime) -> App:
+    """Put the parts together.
+
+    Raises:
+        SettingsError: the environment lacks something.
+    """
+    found = settings.read(runtime.environment)
+    return App(
+        database=runtime.database,
+        opener=Opener(found.sealing_key),
+        sealer=Sealer(found.notifications_sealing_public_key),
+        code_pepper=found.code_pepper,
+        card_validity=found.card_validity,
+    )

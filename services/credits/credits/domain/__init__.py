@@ -1,0 +1,1 @@
+"""Pure rules: codes, card states, what a paid order brings. Imports nothing but the kernel."""

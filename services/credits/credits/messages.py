@@ -1,0 +1,404 @@
+"""What comes in and goes out of credits: RPC requests and replies, events."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from marshmallow import Schema, ValidationError, fields, validate, validates_schema
+
+from chassis.messages import EventType, PlainString, RequestSchema, StrictInteger, TolerantSchema, UtcDateTime
+from credits.domain.cards import CardState
+from credits.domain.crediting import ORGANIZATION, SUPPORT_CARD
+
+_CREDITS = validate.Range(min=1)
+_IDEMPOTENCY_KEY = validate.Regexp(r"^[\x20-\x7e]{1,255}\Z", error="1 to 255 printable ASCII characters.")
+
+
+def _string(**kwargs: Any) -> fields.String:
+    return fields.String(required=True, **kwargs)
+
+
+# --- what is common ---------------------------------------------------------------------------------------------------
+
+
+class Party(Schema):
+    """An organisation as others may see it."""
+
+    id = _string()
+    name = _string()
+
+
+class Buyer(Schema):
+    """Whom to write to."""
+
+    email = _string()
+    name = _string()
+    language = _string()
+
+
+class Card(Schema):
+    """A support credit card as its issuer or claimant sees it."""
+
+    id = _string()
+    number_masked = _string()
+    state = _string(validate=validate.OneOf([str(state) for state in CardState]))
+    credits = StrictInteger(required=True, validate=_CREDITS)
+    issued_at = UtcDateTime(required=True)
+    claimed_at = UtcDateTime(required=True, allow_none=True)
+    expires_at = UtcDateTime(required=True, allow_none=True)
+    #: The issuer's order; null for a claimant, whom it does not concern.
+    order_id = _string(allow_none=True)
+    claimant = fields.Nested(Party, required=True, allow_none=True)
+    issuer = fields.Nested(Party, required=True)
+
+
+# --- RPC requests -----------------------------------------------------------------------------------------------------
+
+
+class Nothing(RequestSchema):
+    """A request without fields."""
+
+
+class ListEntries(RequestSchema):
+    """A page of the statement."""
+
+    limit = StrictInteger(load_default=20, validate=validate.Range(min=1, max=100))
+    cursor = PlainString(load_default=None, allow_none=True)
+
+
+class ListCards(ListEntries):
+    """A page of the cards that the caller's organisation issued or claimed."""
+
+    role = _string(validate=validate.OneOf(["issuer", "claimant"]))
+
+
+class GetCard(RequestSchema):
+    """One card."""
+
+    id = PlainString(required=True, max_length=64)
+
+
+class CardsOfOrders(RequestSchema):
+    """The cards of some orders of the caller's organisation."""
+
+    order_ids = fields.List(PlainString(max_length=64), required=True, validate=validate.Length(max=100))
+
+
+class PreviewCard(RequestSchema):
+    """The number, and the claim code sealed for credits. Their form is not checked here: a malformed one is refused
+    like a wrong one.
+    """
+
+    number = _string()
+    sealed_code = _string()
+
+
+class ClaimCard(PreviewCard):
+    """The same, to claim."""
+
+    idempotency_key = _string(validate=_IDEMPOTENCY_KEY)
+
+
+# --- RPC replies ------------------------------------------------------------------------------------------------------
+
+
+class Balance(Schema):
+    """What an organisation has."""
+
+    balance = StrictInteger(required=True, validate=validate.Range(min=0))
+    unit = _string(validate=validate.Equal("credit"))
+    minutes_per_credit = StrictInteger(required=True)
+
+
+class Entry(Schema):
+    """A line of the statement."""
+
+    id = _string()
+    kind = _string()
+    amount = StrictInteger(required=True)
+    balance_after = StrictInteger(required=True)
+    memo = _string()
+    occurred_at = UtcDateTime(required=True)
+    order_id = _string(allow_none=True)
+    card_id = _string(allow_none=True)
+
+
+class Entries(Schema):
+    """A page of the statement, newest first."""
+
+    items = fields.List(fields.Nested(Entry), required=True)
+    next = _string(allow_none=True)
+
+
+class Cards(Schema):
+    """A page of cards, newest first."""
+
+    items = fields.List(fields.Nested(Card), required=True)
+    next = _string(allow_none=True)
+
+
+class OrderCard(Schema):
+    """A card as an order shows it."""
+
+    id = _string()
+    number_masked = _string()
+    state = _string()
+
+
+class OrderCards(Schema):
+    """The cards of one order."""
+
+    order_id = _string()
+    cards = fields.List(fields.Nested(OrderCard), required=True)
+
+
+class OrdersCards(Schema):
+    """The cards of each order asked for, as asked; none for an order that is not the caller's."""
+
+    items = fields.List(fields.Nested(OrderCards), required=True)
+
+
+class Preview(Schema):
+    """What a claim would bring, and to whom."""
+
+    number_masked = _string()
+    credits = StrictInteger(required=True, validate=_CREDITS)
+    expires_at = UtcDateTime(required=True, allow_none=True)
+    organization = fields.Nested(Party, required=True)
+
+
+class Claimed(Schema):
+    """What a claim brought; kept under the Idempotency-Key."""
+
+    card = fields.Nested(Card, required=True)
+    credits = StrictInteger(required=True, validate=_CREDITS)
+    balance = StrictInteger(required=True)
+
+
+class ClaimReply(Claimed):
+    """The same, and whether this is the first answer given again."""
+
+    replayed = fields.Boolean(required=True)
+
+
+class Break(Schema):
+    """A place where the ledger is not as it must be."""
+
+    rule = _string()
+    subject = _string()
+    expected = StrictInteger(required=True)
+    found = StrictInteger(required=True)
+
+
+class Reconciliation(Schema):
+    """All such places; none when all is well."""
+
+    breaks = fields.List(fields.Nested(Break), required=True)
+
+
+# --- events that credits reads ----------------------------------------------------------------------------------------
+
+
+class PaidParty(TolerantSchema):
+    """The organisation that bought."""
+
+    id = _string(validate=validate.Length(1, 64))
+    name = _string(validate=validate.Length(1, 200))
+
+
+class PaidBuyer(TolerantSchema):
+    """Who bought."""
+
+    user_id = _string(validate=validate.Length(1, 64))
+    email = _string(validate=validate.Length(1, 320))
+    name = _string(validate=validate.Length(1, 200))
+    language = _string(validate=validate.Length(1, 20))
+
+
+class PaidLine(TolerantSchema):
+    """A line of a paid order."""
+
+    id = _string(validate=validate.Length(1, 64))
+    name = _string(validate=validate.Length(1, 200))
+    quantity = StrictInteger(required=True, validate=validate.Range(min=1))
+    credits = StrictInteger(required=True, validate=validate.Range(min=0))
+    credit_destination = _string(allow_none=True, validate=validate.OneOf([ORGANIZATION, SUPPORT_CARD]))
+
+    @validates_schema
+    def _credits_need_a_destination(self, data: dict[str, Any], **_kwargs: Any) -> None:
+        if data.get("credits") and data.get("credit_destination") is None:
+            raise ValidationError("A line that brings credits says where they go.", "credit_destination")
+
+
+class OrderPaid(TolerantSchema):
+    """What credits reads of ``cart.order_paid.v1``."""
+
+    order_id = _string(validate=validate.Length(1, 64))
+    number = _string(validate=validate.Length(1, 64))
+    organization = fields.Nested(PaidParty, required=True)
+    buyer = fields.Nested(PaidBuyer, required=True)
+    lines = fields.List(fields.Nested(PaidLine), required=True)
+
+
+# --- events that credits emits ----------------------------------------------------------------------------------------
+
+
+class CreditedGrant(Schema):
+    """Credits that a line brought to the organisation."""
+
+    line_id = _string()
+    credits = StrictInteger(required=True, validate=_CREDITS)
+
+
+class CreditedCard(Schema):
+    """A card that a line brought."""
+
+    card_id = _string()
+    line_id = _string()
+    number_masked = _string()
+
+
+class OrderCredited(Schema):
+    """``credits.order_credited.v1``: all credits of an order are where they belong."""
+
+    order_id = _string()
+    line_ids = fields.List(fields.String(), required=True)
+    grants = fields.List(fields.Nested(CreditedGrant), required=True)
+    cards = fields.List(fields.Nested(CreditedCard), required=True)
+
+
+class IssuedTo(Buyer):
+    """The buyer, who gets the card mail."""
+
+    user_id = _string()
+
+
+class CardIssued(Schema):
+    """``credits.card_issued.v1``: a card exists; its claim code is sealed for notifications."""
+
+    card_id = _string()
+    number = _string()
+    sealed_code = _string()
+    credits = StrictInteger(required=True, validate=_CREDITS)
+    expires_at = UtcDateTime(required=True, allow_none=True)
+    order_id = _string()
+    order_number = _string()
+    buyer = fields.Nested(IssuedTo, required=True)
+    issuer = fields.Nested(Party, required=True)
+
+
+class CardClaimed(Schema):
+    """``credits.card_claimed.v1``: an organisation has the credits of a card."""
+
+    card_id = _string()
+    number_masked = _string()
+    credits = StrictInteger(required=True, validate=_CREDITS)
+    claimed_at = UtcDateTime(required=True)
+    issuer = fields.Nested(Party, required=True)
+    buyer = fields.Nested(Buyer, required=True)
+    claimant = fields.Nested(Party, required=True)
+
+
+_ACME = {"id": "org_01K0ACME", "name": "Acme"}
+_BOLT = {"id": "org_01K0BOLT", "name": "Bolt Logistics"}
+_ADA = {"email": "ada@acme.example", "name": "Ada Buyer", "language": "en"}
+_MASKED = "SCC-****-****-04HB"
+_SEALED = "c2VhbGVkIGZvciBvbmUgc2VydmljZSBvbmx5"
+
+ORDER_CREDITED = EventType(
+    "credits.order_credited.v1",
+    OrderCredited(),
+    {
+        "order_id": "ord_01K0",
+        "line_ids": ["lin_01K0A", "lin_01K0B"],
+        "grants": [{"line_id": "lin_01K0A", "credits": 240}],
+        "cards": [{"card_id": "scc_01K0", "line_id": "lin_01K0B", "number_masked": _MASKED}],
+    },
+)
+CARD_ISSUED = EventType(
+    "credits.card_issued.v1",
+    CardIssued(),
+    {
+        "card_id": "scc_01K0",
+        "number": "SCC-7K2M-Q9TX-04HB",
+        "sealed_code": _SEALED,
+        "credits": 300,
+        "expires_at": "2027-11-22T12:00:00.000Z",
+        "order_id": "ord_01K0",
+        "order_number": "O-1001",
+        "buyer": {"user_id": "usr_01K0ADA", **_ADA},
+        "issuer": _ACME,
+    },
+)
+CARD_CLAIMED = EventType(
+    "credits.card_claimed.v1",
+    CardClaimed(),
+    {
+        "card_id": "scc_01K0",
+        "number_masked": _MASKED,
+        "credits": 300,
+        "claimed_at": "2026-11-23T09:30:00.000Z",
+        "issuer": _ACME,
+        "buyer": _ADA,
+        "claimant": _BOLT,
+    },
+)
+EVENTS = (ORDER_CREDITED, CARD_ISSUED, CARD_CLAIMED)
+
+_CARD = {
+    "id": "scc_01K0",
+    "number_masked": _MASKED,
+    "state": "claimed",
+    "credits": 300,
+    "issued_at": "2026-11-22T12:00:00.000Z",
+    "claimed_at": "2026-11-23T09:30:00.000Z",
+    "expires_at": "2027-11-22T12:00:00.000Z",
+    "order_id": None,
+    "claimant": _BOLT,
+    "issuer": _ACME,
+}
+_ENTRY = {
+    "id": "ltx_01K0",
+    "kind": "claim",
+    "amount": 300,
+    "balance_after": 540,
+    "memo": f"Card {_MASKED} claimed",
+    "occurred_at": "2026-11-23T09:30:00.000Z",
+    "order_id": None,
+    "card_id": "scc_01K0",
+}
+_BEARER = {"number": "scc-7k2m-q9tx-04hb", "sealed_code": _SEALED}
+RPC_EXAMPLES: dict[str, dict[str, Any]] = {
+    "get_balance": {"request": {}, "reply": {"balance": 540, "unit": "credit", "minutes_per_credit": 1}},
+    "list_entries": {"request": {"limit": 20, "cursor": None}, "reply": {"items": [_ENTRY], "next": None}},
+    "list_cards": {
+        "request": {"role": "claimant", "limit": 20, "cursor": None},
+        "reply": {"items": [_CARD], "next": None},
+    },
+    "get_card": {"request": {"id": "scc_01K0"}, "reply": _CARD},
+    "cards_of_orders": {
+        "request": {"order_ids": ["ord_01K0"]},
+        "reply": {
+            "items": [
+                {
+                    "order_id": "ord_01K0",
+                    "cards": [{"id": "scc_01K0", "number_masked": _MASKED, "state": "claimed"}],
+                }
+            ]
+        },
+    },
+    "preview_card": {
+        "request": _BEARER,
+        "reply": {
+            "number_masked": _MASKED,
+            "credits": 300,
+            "expires_at": "2027-11-22T12:00:00.000Z",
+            "organization": _BOLT,
+        },
+    },
+    "claim_card": {
+        "request": {"idempotency_key": "5f0c", **_BEARER},
+        "reply": {"card": _CARD, "credits": 300, "balance": 540, "replayed": False},
+    },
+    "reconcile": {"request": {}, "reply": {"breaks": []}},
+}

@@ -1,0 +1,63 @@
+"""The entrypoints of credits."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from chassis.messages import Event
+from chassis.service import Call, Provided, Service, consume, rpc
+from credits import messages
+from credits.bootstrap import bootstrap
+from credits.use_cases.cards_of_orders import cards_of_orders
+from credits.use_cases.claim_card import claim_card
+from credits.use_cases.credit_order import credit_order
+from credits.use_cases.get_balance import get_balance
+from credits.use_cases.get_card import get_card
+from credits.use_cases.list_cards import list_cards
+from credits.use_cases.list_entries import list_entries
+from credits.use_cases.preview_card import preview_card
+from credits.use_cases.reconcile import reconcile
+
+
+class CreditsService(Service):
+    """The ledger of support credits, and the support credit cards."""
+
+    name = "credits"
+    app = Provided(bootstrap)
+
+    @rpc(request=messages.Nothing(), reply=messages.Balance())
+    def get_balance(self, call: Call) -> dict[str, Any]:
+        return get_balance(self.app, call.caller)
+
+    @rpc(request=messages.ListEntries(), reply=messages.Entries())
+    def list_entries(self, call: Call) -> dict[str, Any]:
+        return list_entries(self.app, call.caller, **call.data)
+
+    @rpc(request=messages.ListCards(), reply=messages.Cards())
+    def list_cards(self, call: Call) -> dict[str, Any]:
+        return list_cards(self.app, call.caller, **call.data)
+
+    @rpc(request=messages.GetCard(), reply=messages.Card())
+    def get_card(self, call: Call) -> dict[str, Any]:
+        return get_card(self.app, call.caller, card_id=call.data["id"])
+
+    @rpc(request=messages.CardsOfOrders(), reply=messages.OrdersCards())
+    def cards_of_orders(self, call: Call) -> dict[str, Any]:
+        return cards_of_orders(self.app, call.caller, **call.data)
+
+    @rpc(request=messages.PreviewCard(), reply=messages.Preview())
+    def preview_card(self, call: Call) -> dict[str, Any]:
+        return preview_card(self.app, call.caller, **call.data)
+
+    @rpc(request=messages.ClaimCard(), reply=messages.ClaimReply())
+    def claim_card(self, call: Call) -> dict[str, Any]:
+        return claim_card(self.app, call.caller, **call.data)
+
+    @rpc(request=messages.Nothing(), reply=messages.Reconciliation())
+    def reconcile(self, call: Call) -> dict[str, Any]:
+        call.caller.require("finance", "support", "superuser")
+        return {"breaks": reconcile(self.app)}
+
+    @consume("cart.order_paid.v1", messages.OrderPaid())
+    def on_order_paid(self, event: Event) -> None:
+        credit_order(self.app, event)

@@ -1,0 +1,44 @@
+"""Settings of credits; the only place that reads its part of the environment."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from chassis.settings import Environment
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the environment says.
+
+    Args:
+        sealing_key: opens the claim codes that the gateway sealed for us; X25519, hexadecimal.
+        notifications_sealing_public_key: seals the claim codes that notifications puts into the card mail.
+        code_pepper: the HMAC key under which claim codes are kept. Changing it makes every unclaimed card unclaimable.
+        card_validity: from the issue of a card to its expiry; None: cards do not expire.
+    """
+
+    sealing_key: str = field(repr=False)
+    notifications_sealing_public_key: str
+    code_pepper: bytes = field(repr=False)
+    card_validity: timedelta | None
+
+
+def read(environment: Environment) -> Settings:
+    """Read the settings.
+
+    Raises:
+        SettingsError: naming everything that is missing or wrong.
+    """
+    sealing_key = environment.key("CREDITS_SEALING_KEY")
+    public_key = environment.key("NOTIFICATIONS_SEALING_PUBLIC_KEY")
+    pepper = environment.key("CREDITS_CODE_PEPPER")
+    days = environment.integer("CREDITS_CARD_VALID_DAYS", 365, minimum=0)
+    environment.check()
+    return Settings(
+        sealing_key=sealing_key,
+        notifications_sealing_public_key=public_key,
+        code_pepper=bytes.fromhex(pepper),
+        card_validity=timedelta(days=days) if days > 0 else None,
+    )

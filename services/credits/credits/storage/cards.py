@@ -1,0 +1,90 @@
+"""The credited orders and their cards."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from chassis.persistence import Reader, Transaction
+from chassis.persistence.paging import page
+from credits.domain.cards import CardState
+from credits.storage.tables import CREDITED_ORDER, SUPPORT_CARD
+
+#: A stored card together with what its order says of the buyer.
+CardRow = dict[str, Any]
+
+_CARD_WITH_ORDER: sa.Select[Any] = sa.select(
+    SUPPORT_CARD,
+    CREDITED_ORDER.c.organization_name.label("issuer_name"),
+    CREDITED_ORDER.c.buyer_email,
+    CREDITED_ORDER.c.buyer_name,
+    CREDITED_ORDER.c.buyer_language,
+).join(CREDITED_ORDER, CREDITED_ORDER.c.id == SUPPORT_CARD.c.order_id)
+
+
+def begin_order(tx: Transaction, values: Mapping[str, Any]) -> bool:
+    """Note that an order is being credited; False if it was credited before (waits for one that is at it)."""
+    return tx.insert_new(CREDITED_ORDER, {**values, "credited_at": tx.now})
+
+
+def add_card(tx: Transaction, values: Mapping[str, Any]) -> None:
+    """Keep a new card."""
+    tx.execute(sa.insert(SUPPORT_CARD).values(**values, state=CardState.ISSUED, issued_at=tx.now))
+
+
+def find_by_number(reader: Reader, number: str) -> CardRow | None:
+    """The card with a number."""
+    return _plain(reader.one(_CARD_WITH_ORDER.where(SUPPORT_CARD.c.number == number)))
+
+
+def lock_by_number(tx: Transaction, number: str) -> CardRow | None:
+    """The card with a number, which nobody else may change until the transaction ends."""
+    return _plain(tx.one(_CARD_WITH_ORDER.where(SUPPORT_CARD.c.number == number).with_for_update(of=SUPPORT_CARD)))
+
+
+def mark_claimed(tx: Transaction, card_id: str, claimant: Mapping[str, str]) -> bool:
+    """Take a card from issued to claimed; False if it was not issued.
+
+    Args:
+        tx: where.
+        card_id: the card.
+        claimant: claimant_id, claimant_name, claimed_by_user_id.
+    """
+    guard = (SUPPORT_CARD.c.id == card_id, SUPPORT_CARD.c.state == CardState.ISSUED)
+    change = sa.update(SUPPORT_CARD).where(*guard).values(**claimant, state=CardState.CLAIMED, claimed_at=tx.now)
+    return tx.execute(change).rowcount == 1
+
+
+def find_card(reader: Reader, card_id: str, organization_id: str) -> CardRow | None:
+    """A card that an organisation issued or claimed."""
+    concerned = sa.or_(SUPPORT_CARD.c.issuer_id == organization_id, SUPPORT_CARD.c.claimant_id == organization_id)
+    return _plain(reader.one(_CARD_WITH_ORDER.where(SUPPORT_CARD.c.id == card_id, concerned)))
+
+
+def list_cards(
+    reader: Reader, organization_id: str, role: str, limit: int, cursor: str | None
+) -> tuple[list[CardRow], str | None]:
+    """The cards that an organisation issued (role ``issuer``) or claimed (``claimant``), newest first.
+
+    Raises:
+        Refusal: `invalid_cursor`.
+    """
+    column = SUPPORT_CARD.c.issuer_id if role == "issuer" else SUPPORT_CARD.c.claimant_id
+    statement = _CARD_WITH_ORDER.where(column == organization_id)
+    rows, following = page(reader, statement, SUPPORT_CARD.c.id, limit, cursor)
+    return [dict(row) for row in rows], following
+
+
+def cards_of_orders(reader: Reader, organization_id: str, order_ids: Sequence[str]) -> list[CardRow]:
+    """The cards that an organisation issued by some orders, in the order of their making."""
+    rows = reader.all(
+        _CARD_WITH_ORDER.where(SUPPORT_CARD.c.issuer_id == organization_id, SUPPORT_CARD.c.order_id.in_(order_ids))
+        .order_by(SUPPORT_CARD.c.order_line_id, SUPPORT_CARD.c.sequence)
+    )  # fmt: skip
+    return [dict(row) for row in rows]
+
+
+def _plain(row: sa.RowMapping | None) -> CardRow | None:
+    return dict(row) if row is not None else None

@@ -1,0 +1,108 @@
+"""The tables. Their triggers, which make the ledger what it is, are in migrations/versions/0001_ledger_and_cards.py."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from chassis.persistence import UtcDateTimeColumn, add_messaging_tables
+
+METADATA = sa.MetaData()
+add_messaging_tables(METADATA)
+
+#: Where credits can be. A bounded account keeps a balance that is never negative; an unbounded one (the outside world,
+#: from which all credits come) keeps none, so that no two transactions ever wait for each other there.
+LEDGER_ACCOUNT = sa.Table(
+    "ledger_account",
+    METADATA,
+    sa.Column("id", sa.String(100), primary_key=True),
+    sa.Column("kind", sa.String(20), nullable=False),
+    sa.Column("owner_id", sa.String(64), nullable=False),
+    sa.Column("bounded", sa.Boolean, nullable=False),
+    sa.UniqueConstraint("kind", "owner_id", name="ledger_account_owner"),
+    sa.CheckConstraint("kind IN ('issuance', 'organization', 'card')", name="ledger_account_kind"),
+    sa.CheckConstraint("bounded = (kind <> 'issuance')", name="ledger_account_bounded"),
+)
+
+#: `amount` credits went from one account to another. A trigger writes its two postings; nobody else can.
+LEDGER_TRANSACTION = sa.Table(
+    "ledger_transaction",
+    METADATA,
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("kind", sa.String(20), nullable=False),
+    sa.Column("cause", sa.String(150), nullable=False),
+    sa.Column("source_id", sa.String(100), sa.ForeignKey("ledger_account.id"), nullable=False),
+    sa.Column("destination_id", sa.String(100), sa.ForeignKey("ledger_account.id"), nullable=False),
+    sa.Column("amount", sa.BigInteger, nullable=False),
+    sa.Column("memo", sa.String(400), nullable=False),
+    sa.Column("order_id", sa.String(64)),
+    sa.Column("card_id", sa.String(64)),
+    sa.Column("occurred_at", UtcDateTimeColumn, nullable=False),
+    sa.UniqueConstraint("cause", name="ledger_transaction_cause"),
+    sa.CheckConstraint("kind IN ('grant', 'issue', 'claim')", name="ledger_transaction_kind"),
+    sa.CheckConstraint("amount > 0", name="ledger_transaction_amount"),
+    sa.CheckConstraint("source_id <> destination_id", name="ledger_transaction_accounts"),
+)
+
+#: One side of a transaction: the signed amount and, for a bounded account, its number there and the balance after it.
+POSTING = sa.Table(
+    "posting",
+    METADATA,
+    sa.Column("transaction_id", sa.String(64), sa.ForeignKey("ledger_transaction.id"), primary_key=True),
+    sa.Column("side", sa.String(11), primary_key=True),
+    sa.Column("account_id", sa.String(100), sa.ForeignKey("ledger_account.id"), nullable=False),
+    sa.Column("amount", sa.BigInteger, nullable=False),
+    sa.Column("sequence", sa.BigInteger),
+    sa.Column("balance_after", sa.BigInteger),
+    sa.UniqueConstraint("account_id", "sequence", name="posting_sequence"),
+    sa.CheckConstraint("side IN ('source', 'destination')", name="posting_side"),
+    sa.CheckConstraint("balance_after >= 0", name="posting_balance"),
+    sa.CheckConstraint("(sequence IS NULL) = (balance_after IS NULL)", name="posting_bounded"),
+)
+
+#: The orders that were credited, once each, with what later events say about them.
+CREDITED_ORDER = sa.Table(
+    "credited_order",
+    METADATA,
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("number", sa.String(64), nullable=False),
+    sa.Column("organization_id", sa.String(64), nullable=False),
+    sa.Column("organization_name", sa.String(200), nullable=False),
+    sa.Column("buyer_user_id", sa.String(64), nullable=False),
+    sa.Column("buyer_email", sa.String(320), nullable=False),
+    sa.Column("buyer_name", sa.String(200), nullable=False),
+    sa.Column("buyer_language", sa.String(20), nullable=False),
+    sa.Column("credited_at", UtcDateTimeColumn, nullable=False),
+)
+
+#: The cards. Of the claim code only its HMAC is here.
+SUPPORT_CARD = sa.Table(
+    "support_card",
+    METADATA,
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("number", sa.String(18), nullable=False),
+    sa.Column("code_mac", sa.String(64), nullable=False),
+    sa.Column("state", sa.String(10), nullable=False),
+    sa.Column("credits", sa.BigInteger, nullable=False),
+    sa.Column("order_id", sa.String(64), sa.ForeignKey("credited_order.id"), nullable=False),
+    sa.Column("order_line_id", sa.String(64), nullable=False),
+    sa.Column("sequence", sa.Integer, nullable=False),
+    sa.Column("issuer_id", sa.String(64), nullable=False),
+    sa.Column("issued_at", UtcDateTimeColumn, nullable=False),
+    sa.Column("expires_at", UtcDateTimeColumn),
+    sa.Column("claimant_id", sa.String(64)),
+    sa.Column("claimant_name", sa.String(200)),
+    sa.Column("claimed_by_user_id", sa.String(64)),
+    sa.Column("claimed_at", UtcDateTimeColumn),
+    sa.UniqueConstraint("number", name="support_card_number"),
+    sa.UniqueConstraint("order_line_id", "sequence", name="support_card_unit"),
+    sa.CheckConstraint(
+        "state IN ('issued', 'claimed', 'recalled', 'expired', 'frozen')", name="support_card_state"
+    ),
+    sa.CheckConstraint("credits > 0", name="support_card_credits"),
+    sa.CheckConstraint("sequence > 0", name="support_card_sequence"),
+    sa.CheckConstraint("(state = 'claimed') = (claimant_id IS NOT NULL)", name="support_card_claimant"),
+    sa.CheckConstraint("(state = 'claimed') = (claimed_at IS NOT NULL)", name="support_card_claimed_at"),
+    sa.Index("support_card_issuer", "issuer_id", "id"),
+    sa.Index("support_card_claimant_id", "claimant_id", "id"),
+    sa.Index("support_card_order", "order_id"),
+)  # fmt: skip

@@ -1,0 +1,1 @@
+"""What credits does, one verb a module, one transaction each."""

@@ -1,0 +1,107 @@
+"""Bring the credits of a paid order to where they belong."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from chassis.messages import Event
+from chassis.persistence import Transaction
+from credits.bootstrap import App
+from credits.domain import codes
+from credits.domain.crediting import Grant, NewCard, plan
+from credits.messages import CARD_ISSUED, ORDER_CREDITED
+from credits.storage import cards, ledger
+from kernel.ids import new_id
+
+
+def credit_order(app: App, event: Event) -> None:
+    """Post the grants and issue the cards of an order, once, and say so.
+
+    The inbox drops the same event, `cards.begin_order` another event about the same order, and the ledger's unique
+    causes stand behind both.
+
+    Args:
+        app: the service's parts.
+        event: ``cart.order_paid.v1``.
+    """
+    order = event.data
+    grants, new_cards = plan(order["number"], order["lines"])
+    with app.database.transaction() as tx:
+        if not tx.accept(event) or not (grants or new_cards) or not cards.begin_order(tx, _order_row(order)):
+            return
+        for grant in grants:
+            _post_grant(tx, order, grant)
+        issued = [_issue_card(app, tx, order, new_card) for new_card in new_cards]
+        tx.emit(ORDER_CREDITED, _order_credited(order["order_id"], grants, issued))
+
+
+def _order_row(order: Mapping[str, Any]) -> dict[str, Any]:
+    organization, buyer = order["organization"], order["buyer"]
+    return {
+        "id": order["order_id"],
+        "number": order["number"],
+        "organization_id": organization["id"],
+        "organization_name": organization["name"],
+        "buyer_user_id": buyer["user_id"],
+        "buyer_email": buyer["email"],
+        "buyer_name": buyer["name"],
+        "buyer_language": buyer["language"],
+    }
+
+
+def _post_grant(tx: Transaction, order: Mapping[str, Any], grant: Grant) -> None:
+    account = ledger.open_account(tx, ledger.organization_account(order["organization"]["id"]))
+    ledger.post(
+        tx, "grant", cause=grant.cause, source=ledger.ISSUANCE, destination=account, amount=grant.credits,
+        memo=grant.memo, order_id=order["order_id"],
+    )  # fmt: skip
+
+
+def _issue_card(app: App, tx: Transaction, order: Mapping[str, Any], new_card: NewCard) -> dict[str, str]:
+    card_id, number, code = new_id("scc"), codes.new_number(), codes.new_claim_code()
+    expires_at = None if app.card_validity is None else tx.now + app.card_validity
+    cards.add_card(
+        tx,
+        {
+            "id": card_id,
+            "number": number,
+            "code_mac": codes.code_mac(app.code_pepper, number, code),
+            "credits": new_card.credits,
+            "order_id": order["order_id"],
+            "order_line_id": new_card.line_id,
+            "sequence": new_card.sequence,
+            "issuer_id": order["organization"]["id"],
+            "expires_at": expires_at,
+        },
+    )
+    account = ledger.open_account(tx, ledger.card_account(card_id))
+    ledger.post(
+        tx, "issue", cause=new_card.cause, source=ledger.ISSUANCE, destination=account, amount=new_card.credits,
+        memo=new_card.memo, order_id=order["order_id"], card_id=card_id,
+    )  # fmt: skip
+    tx.emit(
+        CARD_ISSUED,
+        {
+            "card_id": card_id,
+            "number": number,
+            "sealed_code": app.sealer.seal(code),
+            "credits": new_card.credits,
+            "expires_at": expires_at,
+            "order_id": order["order_id"],
+            "order_number": order["number"],
+            "buyer": order["buyer"],
+            "issuer": order["organization"],
+        },
+    )
+    return {"card_id": card_id, "line_id": new_card.line_id, "number_masked": codes.masked(number)}
+
+
+def _order_credited(order_id: str, grants: Sequence[Grant], issued: Sequence[Mapping[str, str]]) -> dict[str, Any]:
+    line_ids = [grant.line_id for grant in grants] + [card["line_id"] for card in issued]
+    return {
+        "order_id": order_id,
+        "line_ids": list(dict.fromkeys(line_ids)),
+        "grants": [{"line_id": grant.line_id, "credits": grant.credits} for grant in grants],
+        "cards": issued,
+    }

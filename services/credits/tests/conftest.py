@@ -1,0 +1,135 @@
+"""A credits service without a bus: its database, its keys, and the two it shares secrets with."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from chassis.identity import Identity
+from chassis.messages import Event
+from chassis.persistence import Database
+from chassis.sealing import Opener, Sealer, new_key
+from chassis.testing import FixedClock, emitted, identity, make_event, sqlite_database
+from credits.bootstrap import App
+from credits.messages import OrderPaid
+from credits.storage.tables import SUPPORT_CARD
+from credits.use_cases.claim_card import claim_card
+from credits.use_cases.credit_order import credit_order
+from credits.use_cases.preview_card import preview_card
+
+ACME = identity()
+BOLT = identity(
+    "admin", user_id="usr_bob", email="bob@bolt.example", name="Bob", organization_id="org_bolt", organization="Bolt"
+)
+
+
+class Desk:
+    """A service with what stands around it: the gateway's sealer, the reader of the card mails, a clock."""
+
+    acme = ACME
+    bolt = BOLT
+
+    def __init__(self, database: Database, clock: FixedClock) -> None:
+        own, mails = Opener(new_key()), Opener(new_key())
+        self.clock = clock
+        self.mails = mails
+        self.gateway = Sealer(own.public_key)
+        self.app = App(
+            database=database, opener=own, sealer=Sealer(mails.public_key), code_pepper=bytes.fromhex(new_key()),
+            card_validity=timedelta(days=365),
+        )  # fmt: skip
+        self._keys = itertools.count(1)
+
+    @property
+    def database(self) -> Database:
+        return self.app.database
+
+    def order_paid(self, *lines: dict[str, Any], order_id: str = "ord_1", event_id: str | None = None) -> Event:
+        """The event as cart sends it, checked as the consumer checks it."""
+        data = {
+            "order_id": order_id, "number": "O-1001", "paid_at": "2026-11-22T12:00:00.000Z",
+            "organization": {"id": ACME.organization_id, "name": ACME.organization},
+            "buyer": {"user_id": ACME.user_id, "email": ACME.email, "name": ACME.name, "language": "en"},
+            "lines": list(lines), "terms_version": "2026-11",
+        }  # fmt: skip
+        return make_event("cart.order_paid.v1", OrderPaid().load(data), event_id=event_id)
+
+    def pay(self, *lines: dict[str, Any], order_id: str = "ord_1") -> None:
+        """Let an order be paid."""
+        credit_order(self.app, self.order_paid(*lines, order_id=order_id))
+
+    def buy_card(self, credits: int = 300, order_id: str = "ord_1") -> tuple[str, str, str]:
+        """Let a card be bought and read its mail: id, number, code."""
+        self.pay(line(f"lin_{order_id}", credits=credits, to="support_card"), order_id=order_id)
+        issued = self.events("credits.card_issued.v1")[-1]
+        return issued["card_id"], issued["number"], self.mails.open(issued["sealed_code"])
+
+    def events(self, name: str) -> list[dict[str, Any]]:
+        """The data of what was emitted under a name."""
+        return [data for emitted_name, data in emitted(self.database) if emitted_name == name]
+
+    def preview(self, number: str, code: str, caller: Identity = BOLT) -> dict[str, Any]:
+        return preview_card(self.app, caller, number=number, sealed_code=self.gateway.seal(code))
+
+    def claim(self, number: str, code: str, caller: Identity = BOLT, key: str | None = None) -> dict[str, Any]:
+        return claim_card(
+            self.app, caller, idempotency_key=key or f"key-{next(self._keys)}", number=number,
+            sealed_code=self.gateway.seal(code),
+        )  # fmt: skip
+
+    def set_state(self, card_id: str, state: str) -> None:
+        """Put a card into a state that no use case makes yet."""
+        with self.database.transaction() as tx:
+            tx.execute(sa.update(SUPPORT_CARD).where(SUPPORT_CARD.c.id == card_id).values(state=state))
+
+    def dump(self, *tables: sa.Table) -> dict[str, list[tuple[Any, ...]]]:
+        """Every row of some tables."""
+        with self.database.reading() as reader:
+            return {table.name: sorted(map(tuple, reader.execute(sa.select(table))), key=repr) for table in tables}
+
+
+def line(
+    line_id: str, *, credits: int = 120, quantity: int = 1, to: str | None = "organization", **more: Any
+) -> dict[str, Any]:
+    """A line of a paid order."""
+    values = {
+        "id": line_id, "sku": f"PACK-{credits}", "name": f"{credits} credits", "quantity": quantity,
+        "credits": credits, "credit_destination": to, "deployment_id": None,
+    }  # fmt: skip
+    return {**values, **more}
+
+
+@pytest.fixture(name="line")
+def line_maker() -> Callable[..., dict[str, Any]]:
+    return line
+
+
+@pytest.fixture
+def clock() -> FixedClock:
+    return FixedClock()
+
+
+@pytest.fixture
+def desk(migrated: Callable[..., Database], clock: FixedClock) -> Desk:
+    """A desk; the test runs on SQLite and on PostgreSQL."""
+    return Desk(migrated("credits", clock, pool_size=50), clock)
+
+
+@pytest.fixture
+def postgres_desk(migrated_postgres: Callable[..., Database], clock: FixedClock) -> Desk:
+    """A desk on PostgreSQL, for what concerns locks between connections."""
+    return Desk(migrated_postgres("credits", clock, pool_size=50), clock)
+
+
+@pytest.fixture
+def sqlite_desk(tmp_path: Path, clock: FixedClock) -> Iterator[Desk]:
+    """A desk on SQLite, for what has nothing to do with the kind of database."""
+    database = sqlite_database(tmp_path, "credits", clock)
+    yield Desk(database, clock)
+    database.close()
