@@ -1,0 +1,1 @@
+"""The catalogue: products, categories, prices and terms, and the file they are imported from."""

@@ -1,0 +1,1 @@
+"""The rules of a catalogue. Pure Python: imports nothing but the kernel."""
