@@ -1,0 +1,122 @@
+"""What a payment provider is to us, and the answers it can give.
+
+A capture is only ever what the provider said in so many words; silence and nonsense are `Unknown`, and the attempt
+stays `processing` until the provider has been understood.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from kernel.money import Money
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """What may be known of a card.
+
+    Args:
+        brand: as `kernel.card_numbers.brand_of` names it.
+        last4: the last four digits.
+    """
+
+    brand: str
+    last4: str
+
+
+@dataclass(frozen=True, slots=True)
+class Captured:
+    """The provider says that it took the money.
+
+    Args:
+        charge_id: the provider's.
+        amount: what it says it took, not what we asked for.
+        card: whose money.
+        captured_at: when, by the provider's clock.
+    """
+
+    charge_id: str
+    amount: Money
+    card: Card
+    captured_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Declined:
+    """The provider says that it took nothing under this key and never will.
+
+    Args:
+        code: the provider's reason.
+    """
+
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """No answer, or none that can be trusted: the money may or may not have been taken.
+
+    Args:
+        reason: a word for the log.
+    """
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class NotSeen:
+    """The provider says that nothing has reached it under this key."""
+
+
+Outcome = Captured | Declined | Unknown
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One try at collecting an intent's amount, as the provider must hear of it.
+
+    Args:
+        id: ours.
+        intent_id: the intent it belongs to.
+        order_id: the order; the reference in the provider's book.
+        key: the provider idempotency key: one key, one charge at most, for ever.
+        token: the one-time token of the card.
+        amount: what to collect.
+        checks: how often the provider was asked what became of it.
+    """
+
+    id: str
+    intent_id: str
+    order_id: str
+    key: str
+    token: str
+    amount: Money
+    checks: int
+
+
+class Provider(Protocol):
+    """Takes money. Implementations never raise for what goes wrong between us and the provider."""
+
+    def charge(self, key: str, token: str, amount: Money, reference: str) -> Outcome:
+        """Take `amount`. Asked again with the same key it answers for the first charge and makes no second one.
+
+        Args:
+            key: idempotency key of at most 255 characters.
+            token: stands for the card.
+            amount: more than nothing.
+            reference: what the provider keeps with the charge, for people who compare books.
+        """
+        ...
+
+    def find(self, key: str) -> Outcome | NotSeen:
+        """What became of the key."""
+        ...
+
+
+def believe(outcome: Outcome, amount: Money) -> Outcome:
+    """The outcome, unless it is a capture of another amount than was asked for: nobody can tell what that means."""
+    if isinstance(outcome, Captured) and outcome.amount != amount:
+        return Unknown("amount_differs")
+    return outcome

@@ -1,0 +1,40 @@
+"""The states of payment intents and attempts, and when a silent provider is asked again."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from enum import StrEnum
+
+
+class State(StrEnum):
+    """Where an intent or an attempt stands (docs/architecture: names). The values are stored and sent: never rename."""
+
+    REQUIRES_ACTION = "requires_action"  # the payer must do something (3-D Secure)
+    PROCESSING = "processing"  # the provider was, or is about to be, asked; its answer is not known yet
+    CAPTURED = "captured"  # the provider says the money is taken
+    FAILED = "failed"  # the provider says it is not, and will not be
+    VOIDED = "voided"  # given up before the provider was asked to take anything
+
+
+#: From which states each state may be entered. What is not here can only be created.
+ENTERED_FROM: dict[State, frozenset[State]] = {
+    State.REQUIRES_ACTION: frozenset({State.PROCESSING}),
+    State.PROCESSING: frozenset({State.REQUIRES_ACTION}),
+    State.CAPTURED: frozenset({State.PROCESSING}),
+    State.FAILED: frozenset({State.PROCESSING, State.REQUIRES_ACTION}),
+    State.VOIDED: frozenset({State.REQUIRES_ACTION}),
+}
+
+_FIRST_DELAY_S = 2
+#: Short enough that all is settled within a minute of the provider's return (docs/reliability: the invariant).
+_LONGEST_DELAY_S = 30
+
+
+def check_delay(checks: int) -> timedelta:
+    """How long to wait before asking the provider again.
+
+    Args:
+        checks: how often it was asked about this attempt before; the first time is 0.
+    """
+    doublings = min(checks, 10)  # more would only make a huge number for min() to throw away
+    return timedelta(seconds=min(_FIRST_DELAY_S * 2**doublings, _LONGEST_DELAY_S))

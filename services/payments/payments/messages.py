@@ -1,0 +1,156 @@
+"""What comes in and goes out: RPC requests and replies, and the events that payments emits."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from marshmallow import ValidationError, fields, validate, validates_schema
+
+from chassis.messages import (
+    EventType,
+    MoneySchema,
+    PlainString,
+    RequestSchema,
+    StrictInteger,
+    TolerantSchema,
+    UtcDateTime,
+)
+from kernel.card_numbers import contains_card_number
+from payments.domain.states import State
+
+#: A thousand million of the largest unit we sell in; keeps a typing error out of a 64-bit column.
+MAX_AMOUNT_MINOR = 10**12
+
+
+def _no_card_number(value: str) -> None:
+    if contains_card_number(value):
+        raise ValidationError("This is a card number. Give the card to the payment provider and send its token.")
+
+
+class AmountSchema(MoneySchema):
+    """Money that can be collected: more than nothing."""
+
+    amount_minor = StrictInteger(required=True, validate=validate.Range(min=1, max=MAX_AMOUNT_MINOR))
+
+
+class PayerSchema(RequestSchema):
+    """For whom, and who asked."""
+
+    organization_id = PlainString(required=True, max_length=64)
+    user_id = PlainString(required=True, max_length=64)
+    email = PlainString(required=True, max_length=320)
+
+
+class Collect(RequestSchema):
+    """Collect an order's amount, once."""
+
+    order_id = PlainString(required=True, max_length=64)
+    order_number = PlainString(required=True, max_length=64)
+    amount = fields.Nested(AmountSchema, required=True)
+    method = fields.String(required=True, validate=validate.OneOf(["card"]))
+    provider_token = PlainString(load_default=None, allow_none=True, max_length=255, validate=_no_card_number)
+    payment_method_id = PlainString(load_default=None, allow_none=True, max_length=64, validate=_no_card_number)
+    payer = fields.Nested(PayerSchema, required=True)
+
+    @validates_schema
+    def _one_card(self, data: dict[str, Any], **_: Any) -> None:
+        if (data["provider_token"] is None) == (data["payment_method_id"] is None):
+            raise ValidationError("Give either provider_token or payment_method_id.", "provider_token")
+
+
+class GetIntent(RequestSchema):
+    """What is known about an order's payment."""
+
+    order_id = PlainString(required=True, max_length=64)
+
+
+class CardSchema(TolerantSchema):
+    """What may be known of a card."""
+
+    brand = fields.String(required=True)
+    last4 = fields.String(required=True, validate=validate.Regexp(r"[0-9]{4}\Z"))
+
+
+class DeclineSchema(TolerantSchema):
+    """Why not: a stable code, and a sentence a person can act on."""
+
+    code = fields.String(required=True)
+    message = fields.String(required=True)
+
+
+class IntentReply(TolerantSchema):
+    """How far collecting has come."""
+
+    intent_id = fields.String(required=True)
+    order_id = fields.String(required=True)
+    state = fields.String(required=True, validate=validate.OneOf([str(state) for state in State]))
+    decline = fields.Nested(DeclineSchema, required=True, allow_none=True)
+    card = fields.Nested(CardSchema, required=True, allow_none=True)
+
+
+class PaymentCaptured(TolerantSchema):
+    """The money for an order is taken."""
+
+    order_id = fields.String(required=True)
+    intent_id = fields.String(required=True)
+    amount = fields.Nested(AmountSchema, required=True)
+    card = fields.Nested(CardSchema, required=True)
+    provider_charge_id = fields.String(required=True)
+    captured_at = UtcDateTime(required=True)
+
+
+class PaymentFailed(TolerantSchema):
+    """The money for an order was not taken, and with this intent it never will be."""
+
+    order_id = fields.String(required=True)
+    intent_id = fields.String(required=True)
+    decline = fields.Nested(DeclineSchema, required=True)
+
+
+_ORDER = "ord_01KB0000000000000000000000"
+_INTENT = "pay_01KB0000000000000000000001"
+_CARD = {"brand": "visa", "last4": "4242"}
+_AMOUNT = {"amount_minor": 12000, "currency": "USD"}
+_DECLINE = {
+    "code": "insufficient_funds",
+    "message": "The card does not have enough funds for this order. Use another card.",
+}
+
+CAPTURED = EventType(
+    "payments.captured.v1",
+    PaymentCaptured(),
+    {
+        "order_id": _ORDER,
+        "intent_id": _INTENT,
+        "amount": _AMOUNT,
+        "card": _CARD,
+        "provider_charge_id": "ch_0123456789abcdef0123456789abcdef",
+        "captured_at": "2026-11-22T12:00:00.000Z",
+    },
+)
+FAILED = EventType(
+    "payments.failed.v1", PaymentFailed(), {"order_id": _ORDER, "intent_id": _INTENT, "decline": _DECLINE}
+)
+
+EVENTS: tuple[EventType, ...] = (CAPTURED, FAILED)
+
+_REPLY = {"intent_id": _INTENT, "order_id": _ORDER, "state": "captured", "decline": None, "card": _CARD}
+
+RPC_EXAMPLES: dict[str, dict[str, Any]] = {
+    "collect": {
+        "request": {
+            "order_id": _ORDER,
+            "order_number": "O-1001",
+            "amount": _AMOUNT,
+            "method": "card",
+            "provider_token": "tok_test_success",
+            "payment_method_id": None,
+            "payer": {"organization_id": "org_acme", "user_id": "usr_ada", "email": "ada@acme.example"},
+        },
+        "reply": _REPLY,
+    },
+    "get_intent": {
+        "request": {"order_id": _ORDER},
+        "reply": {**_REPLY, "state": "failed", "decline": _DECLINE, "card": None},
+    },
+}

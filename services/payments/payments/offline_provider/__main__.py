@@ -1,0 +1,48 @@
+"""``python -m payments.offline_provider --port 8090 --book provider.db --key SECRET``"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+
+from payments.offline_provider import create_app
+from payments.offline_provider.server import threaded_server
+
+_log = logging.getLogger("payments.offline_provider")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Serve until SIGINT or SIGTERM."""
+    parser = argparse.ArgumentParser(prog="python -m payments.offline_provider", description="A payment provider.")
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, required=True, help="0 for any free one; the log says which")
+    parser.add_argument("--book", required=True, help="SQLite file of tokens and charges")
+    parser.add_argument(
+        "--key",
+        default=os.environ.get("PAYMENTS_PROVIDER_KEY"),
+        help="what merchants send as a bearer token; PAYMENTS_PROVIDER_KEY, which no process list shows, unless given",
+    )
+    parser.add_argument("--slow-s", type=float, default=3.0, help="seconds that the slow card takes")
+    parser.add_argument("--hang-s", type=float, default=60.0, help="seconds that the card which times out takes")
+    options = parser.parse_args(arguments)
+    if not options.key:
+        parser.error("give --key or set PAYMENTS_PROVIDER_KEY")
+
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
+    app = create_app(options.book, options.key, options.slow_s, options.hang_s)
+    server = threaded_server(app, options.host, options.port)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        # shutdown() waits for the loop that this very handler interrupts, hence the thread.
+        signal.signal(number, lambda *_: threading.Thread(target=server.shutdown).start())
+    _log.info("offline payment provider on http://%s:%s", options.host, server.port)
+    server.serve_forever()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,159 @@
+"""The provider's HTTP API."""
+
+from __future__ import annotations
+
+import hmac
+import time
+from datetime import timedelta
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+
+from flask import Flask, Response, jsonify, request
+from marshmallow import Schema, ValidationError
+from werkzeug.exceptions import HTTPException
+
+from chassis.messages import field_errors
+from kernel.card_numbers import brand_of
+from kernel.clock import Clock
+from payments.offline_provider.book import Book, KeyReusedError
+from payments.offline_provider.cards import TEST_CARDS, Behaviour
+from payments.offline_provider.messages import ChargeRequest, TokenRequest, digits_of
+
+_MAX_BODY_BYTES = 16 * 1024
+_LONGEST_KEY = 255
+
+
+class ApiError(Exception):
+    """An answer of "no": HTTP status, stable code, sentence, and what else belongs into ``error``."""
+
+    def __init__(self, status: int, code: str, message: str, **more: Any) -> None:
+        super().__init__(code)
+        self.status = status
+        self.body = {"error": {"code": code, "message": message, **more}}
+
+
+class OfflineProviderApi:
+    """The views.
+
+    Args:
+        book: where everything is written.
+        secret_key: what merchants send as a bearer token.
+        delays_s: seconds by which the answer is held back after the charge is in the book.
+    """
+
+    def __init__(self, book: Book, secret_key: str, delays_s: dict[Behaviour, float]) -> None:
+        self._book = book
+        self._secret = f"Bearer {secret_key}".encode()
+        self._delays_s = delays_s
+
+    def create_token(self) -> tuple[dict[str, Any], int]:
+        card = _load(TokenRequest(self._book.clock.now()))
+        number = digits_of(card["number"])
+        brand, last4 = brand_of(number), number[-4:]
+        token = self._book.new_token(brand, last4, TEST_CARDS[number])
+        expiry = {"exp_month": card["exp_month"], "exp_year": card["exp_year"]}
+        return {"token": token, "brand": brand, "last4": last4, **expiry}, HTTPStatus.CREATED
+
+    def create_charge(self) -> tuple[dict[str, Any], int]:
+        self._authenticate()
+        key = request.headers.get("Idempotency-Key", "")
+        if not key or len(key) > _LONGEST_KEY or not key.isascii() or not key.isprintable():
+            raise ApiError(400, "idempotency_key_required", "Send an Idempotency-Key of 1 to 255 printable characters.")
+        try:
+            charge, behaviour = self._book.charge(key, _load(ChargeRequest()))
+        except KeyReusedError:
+            raise ApiError(409, "idempotency_key_reused", "This key was used for another charge.") from None
+        if charge["error"]:
+            raise ApiError(402, charge["error"]["code"], charge["error"]["message"], charge_id=charge["id"])
+        if behaviour in self._delays_s:
+            time.sleep(self._delays_s[behaviour])  # outside of the book's lock, and green under eventlet
+        return charge, HTTPStatus.CREATED
+
+    def list_charges(self) -> dict[str, Any]:
+        self._authenticate()
+        key, reference = request.args.get("idempotency_key"), request.args.get("reference")
+        if (key is None) == (reference is None):
+            raise ApiError(400, "filter_required", "Ask with either idempotency_key or reference.")
+        return {"items": self._book.by_key(key) if key is not None else self._book.by_reference(reference or "")}
+
+    def get_charge(self, charge_id: str) -> dict[str, Any]:
+        self._authenticate()
+        charge = self._book.by_id(charge_id)
+        if charge is None:
+            raise ApiError(404, "not_found", "There is no such charge.")
+        return charge
+
+    def health(self) -> dict[str, str]:
+        return {"status": "ok"}
+
+    def _authenticate(self) -> None:
+        if not hmac.compare_digest(request.headers.get("Authorization", "").encode(), self._secret):
+            raise ApiError(401, "unauthenticated", "Send the secret key as a bearer token.")
+
+
+def create_app(
+    book_path: Path | str,
+    secret_key: str,
+    slow_s: float = 3.0,
+    hang_s: float = 60.0,
+    *,
+    token_lifetime_s: float = 3600.0,
+    clock: Clock | None = None,
+) -> Flask:
+    """The provider as a WSGI application, for a threaded server or one under eventlet.
+
+    Args:
+        book_path: its SQLite file.
+        secret_key: what merchants send as a bearer token.
+        slow_s: seconds that the slow card takes.
+        hang_s: seconds that the card which times out after charging takes.
+        token_lifetime_s: seconds after which a one-time token is refused.
+        clock: for tests.
+
+    Raises:
+        ValueError: there is no secret key.
+    """
+    if not secret_key:
+        raise ValueError("the provider needs a secret key")
+    book = Book(book_path, timedelta(seconds=token_lifetime_s), clock)
+    api = OfflineProviderApi(book, secret_key, {Behaviour.SLOW: slow_s, Behaviour.TIMEOUT: hang_s})
+    app = Flask(__name__, static_folder=None)
+    app.config["MAX_CONTENT_LENGTH"] = _MAX_BODY_BYTES
+    app.add_url_rule("/tokens", view_func=api.create_token, methods=["POST"])
+    app.add_url_rule("/charges", view_func=api.create_charge, methods=["POST"])
+    app.add_url_rule("/charges", view_func=api.list_charges)
+    app.add_url_rule("/charges/<charge_id>", view_func=api.get_charge)
+    app.add_url_rule("/healthz", view_func=api.health)
+    app.register_error_handler(ApiError, lambda error: (error.body, error.status))
+    app.register_error_handler(HTTPException, _http_error)
+    app.after_request(_allow_browsers)
+    app.extensions["book"] = book
+    return app
+
+
+def _load(schema: Schema) -> dict[str, Any]:
+    try:
+        loaded: dict[str, Any] = schema.load(request.get_json())
+    except ValidationError as error:
+        found = field_errors(error.messages)
+        raise ApiError(422, "validation_failed", "Some fields are wrong; see fields.", fields=found) from None
+    except RecursionError:
+        raise ApiError(400, "bad_request", "The body is nested too deeply.") from None
+    return loaded
+
+
+def _http_error(error: HTTPException) -> tuple[Response, int]:
+    status = HTTPStatus(error.code or 500)
+    return jsonify(error={"code": status.name.lower(), "message": f"{status.phrase}."}), status
+
+
+def _allow_browsers(response: Response) -> Response:
+    """Pages of any shop may make tokens, as with real providers; nothing else is for browsers."""
+    if request.path == "/tokens":
+        response.headers["Access-Control-Allow-Origin"] = "*"
+        response.headers["Access-Control-Allow-Methods"] = "POST"
+        response.headers["Access-Control-Allow-Headers"] = "Content-Type"
+        response.headers["Access-Control-Max-Age"] = "600"
+    response.headers["Cache-Control"] = "no-store"
+    return response

@@ -1,0 +1,180 @@
+"""The provider's book: tokens and charges, in SQLite, append-only. No card number is ever written."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import secrets
+import sqlite3
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from kernel.clock import Clock, SystemClock, rfc3339
+from payments.offline_provider.cards import PROVIDER_TOKENS, REFUSALS, REFUSED_FOR, Behaviour
+
+_TABLES = """
+CREATE TABLE IF NOT EXISTS token (
+    id TEXT PRIMARY KEY, brand TEXT NOT NULL, last4 TEXT NOT NULL, behaviour TEXT NOT NULL,
+    reusable INTEGER NOT NULL, created_at TEXT NOT NULL
+);
+CREATE TABLE IF NOT EXISTS charge (
+    id TEXT PRIMARY KEY, idempotency_key TEXT NOT NULL UNIQUE, request_hash TEXT NOT NULL, token TEXT NOT NULL,
+    status TEXT NOT NULL CHECK (status IN ('succeeded', 'failed')),
+    amount_minor INTEGER NOT NULL CHECK (amount_minor > 0), currency TEXT NOT NULL, reference TEXT NOT NULL,
+    brand TEXT, last4 TEXT, behaviour TEXT, error_code TEXT, created_at TEXT NOT NULL,
+    CHECK ((status = 'failed') = (error_code IS NOT NULL))
+);
+CREATE INDEX IF NOT EXISTS charge_reference ON charge (reference);
+CREATE INDEX IF NOT EXISTS charge_token ON charge (token);
+"""
+_APPEND_ONLY = """
+CREATE TRIGGER IF NOT EXISTS {table}_no_{verb} BEFORE {verb} ON {table}
+BEGIN SELECT RAISE(ABORT, 'the book is append-only'); END;
+"""
+
+
+class KeyReusedError(Exception):
+    """The idempotency key came with another body before."""
+
+
+class Book:
+    """Tokens and charges. One connection, one statement of business at a time.
+
+    Args:
+        path: the SQLite file; made if it is not there.
+        token_lifetime: after which a one-time token is refused.
+        clock: where the times in the book come from.
+    """
+
+    def __init__(self, path: Path | str, token_lifetime: timedelta, clock: Clock | None = None) -> None:
+        self.clock = clock or SystemClock()
+        self._token_lifetime = token_lifetime
+        self._lock = threading.Lock()
+        self._connection = sqlite3.connect(path, timeout=15, check_same_thread=False, isolation_level=None)
+        self._connection.row_factory = sqlite3.Row
+        # NORMAL with a write-ahead log: a killed process loses nothing; a power cut may, which a test book can bear.
+        self._connection.executescript(f"PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; {_TABLES}")
+        for table in ("token", "charge"):
+            for verb in ("UPDATE", "DELETE"):
+                self._connection.executescript(_APPEND_ONLY.format(table=table, verb=verb))
+        for behaviour, token in PROVIDER_TOKENS.items():
+            self._add_token(token, "visa", "4242", Behaviour(behaviour), reusable=True)
+
+    def new_token(self, brand: str, last4: str, behaviour: Behaviour) -> str:
+        """A token for one charge."""
+        token = f"tok_{secrets.token_hex(16)}"
+        self._add_token(token, brand, last4, behaviour, reusable=False)
+        return token
+
+    def charge(self, key: str, request: Mapping[str, Any]) -> tuple[dict[str, Any], Behaviour | None]:
+        """Charge, or refuse and write that down. Committed when this returns.
+
+        Args:
+            key: same key, same charge.
+            request: a loaded `ChargeRequest`.
+
+        Returns:
+            The charge as JSON values, and how its answer is to behave; None for a charge that stood there before.
+
+        Raises:
+            KeyReusedError: the key belongs to another request.
+        """
+        digest = hashlib.sha256(json.dumps(request, sort_keys=True).encode()).hexdigest()
+        with self._transaction() as connection:
+            known = self._one("SELECT * FROM charge WHERE idempotency_key = ?", key)
+            if known is not None:
+                if known["request_hash"] != digest:
+                    raise KeyReusedError
+                return _as_json(known), None
+            token = self._one("SELECT * FROM token WHERE id = ?", request["token"])
+            error = self._reason_to_refuse(token)
+            row = {
+                "id": f"ch_{secrets.token_hex(16)}",
+                "idempotency_key": key,
+                "request_hash": digest,
+                **request,
+                "status": "failed" if error else "succeeded",
+                "brand": token["brand"] if token else None,
+                "last4": token["last4"] if token else None,
+                "behaviour": token["behaviour"] if token else None,
+                "error_code": error,
+                "created_at": rfc3339(self.clock.now()),
+            }
+            connection.execute(
+                "INSERT INTO charge (id, idempotency_key, request_hash, token, status, amount_minor, currency,"
+                " reference, brand, last4, behaviour, error_code, created_at)"
+                " VALUES (:id, :idempotency_key, :request_hash, :token, :status, :amount_minor, :currency,"
+                " :reference, :brand, :last4, :behaviour, :error_code, :created_at)",
+                row,
+            )
+        return _as_json(row), Behaviour(row["behaviour"]) if row["behaviour"] else None
+
+    def by_id(self, charge_id: str) -> dict[str, Any] | None:
+        """A charge."""
+        with self._lock:
+            row = self._one("SELECT * FROM charge WHERE id = ?", charge_id)
+        return _as_json(row) if row else None
+
+    def by_key(self, key: str) -> list[dict[str, Any]]:
+        """The charge under an idempotency key, if there is one."""
+        return self._list("SELECT * FROM charge WHERE idempotency_key = ?", key)
+
+    def by_reference(self, reference: str) -> list[dict[str, Any]]:
+        """The charges with a reference, oldest first."""
+        return self._list("SELECT * FROM charge WHERE reference = ? ORDER BY rowid", reference)
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._lock:
+            self._connection.close()
+
+    def _reason_to_refuse(self, token: sqlite3.Row | None) -> str | None:
+        if token is None:
+            return "token_unknown"
+        if not token["reusable"]:
+            if self._one("SELECT id FROM charge WHERE token = ? LIMIT 1", token["id"]):
+                return "token_already_used"
+            if self.clock.now() - datetime.fromisoformat(token["created_at"]) > self._token_lifetime:
+                return "token_expired"
+        return REFUSED_FOR.get(Behaviour(token["behaviour"]))
+
+    def _add_token(self, token: str, brand: str, last4: str, behaviour: Behaviour, *, reusable: bool) -> None:
+        with self._transaction() as connection:
+            connection.execute(
+                "INSERT OR IGNORE INTO token VALUES (?, ?, ?, ?, ?, ?)",
+                (token, brand, last4, behaviour, reusable, rfc3339(self.clock.now())),
+            )
+
+    def _one(self, query: str, value: str) -> sqlite3.Row | None:
+        row: sqlite3.Row | None = self._connection.execute(query, (value,)).fetchone()
+        return row
+
+    def _list(self, query: str, value: str) -> list[dict[str, Any]]:
+        with self._lock:
+            return [_as_json(row) for row in self._connection.execute(query, (value,)).fetchall()]
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        """The book for oneself: other threads wait for the lock, other processes for BEGIN IMMEDIATE."""
+        with self._lock:
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._connection
+            except BaseException:
+                self._connection.execute("ROLLBACK")
+                raise
+            self._connection.execute("COMMIT")
+
+
+def _as_json(row: sqlite3.Row | Mapping[str, Any]) -> dict[str, Any]:
+    error = row["error_code"]
+    public = ("id", "status", "amount_minor", "currency", "reference", "idempotency_key", "created_at")
+    return {
+        **{name: row[name] for name in public},
+        "card": {"brand": row["brand"], "last4": row["last4"]} if row["last4"] else None,
+        "error": {"code": error, "message": REFUSALS[error]} if error else None,
+    }

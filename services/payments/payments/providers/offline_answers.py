@@ -1,0 +1,89 @@
+"""How the offline provider's HTTP answers are understood. What does not fit to the letter is `Unknown`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from marshmallow import ValidationError, fields, validate
+
+from chassis.messages import MoneySchema, PlainString, StrictInteger, TolerantSchema, UtcDateTime
+from kernel.money import Money
+from payments.domain.provider import Captured, Card, Declined, NotSeen, Outcome, Unknown
+
+#: A refusal of the request itself: nothing was charged, and asking again cannot change it.
+_REFUSED_FOR_GOOD = (400, 422)
+
+
+class _Card(TolerantSchema):
+    brand = PlainString(required=True, max_length=20)
+    last4 = fields.String(required=True, validate=validate.Regexp(r"[0-9]{4}\Z"))
+
+
+class _Error(TolerantSchema):
+    code = PlainString(required=True, max_length=64)
+
+
+class _Refusal(TolerantSchema):
+    error = fields.Nested(_Error, required=True)
+
+
+class _Charge(TolerantSchema):
+    id = PlainString(required=True, max_length=64)
+    idempotency_key = PlainString(required=True, max_length=255)
+    status = fields.String(required=True, validate=validate.OneOf(["succeeded", "failed"]))
+    amount_minor = StrictInteger(required=True, validate=validate.Range(min=1))
+    currency = MoneySchema().fields["currency"]
+    card = fields.Nested(_Card, required=True, allow_none=True)
+    error = fields.Nested(_Error, required=True, allow_none=True)
+    created_at = UtcDateTime(required=True)
+
+
+class _Charges(TolerantSchema):
+    items = fields.List(fields.Nested(_Charge), required=True, validate=validate.Length(max=1))
+
+
+def outcome_of_charge(key: str, status: int, body: Any) -> Outcome:
+    """What an answer to ``POST /charges`` means.
+
+    Args:
+        key: the idempotency key that was sent.
+        status: of the HTTP answer.
+        body: its JSON.
+    """
+    try:
+        if status in (200, 201):
+            return _read(key, _Charge().load(body))
+        if status == 402:
+            return Declined(_Refusal().load(body)["error"]["code"])
+        if status in _REFUSED_FOR_GOOD:
+            _Refusal().load(body)
+            return Declined("processing_error")
+    except ValidationError:
+        return Unknown(f"garbage with status {status}")
+    return Unknown(f"status {status}")
+
+
+def outcome_of_find(key: str, status: int, body: Any) -> Outcome | NotSeen:
+    """What an answer to ``GET /charges?idempotency_key=`` means."""
+    if status != 200:
+        return Unknown(f"status {status}")
+    try:
+        items = _Charges().load(body)["items"]
+    except ValidationError:
+        return Unknown("garbage with status 200")
+    return _read(key, items[0]) if items else NotSeen()
+
+
+def _read(key: str, charge: dict[str, Any]) -> Outcome:
+    if charge["idempotency_key"] != key:
+        return Unknown("another key's charge")
+    if charge["status"] == "failed" and charge["error"]:
+        return Declined(charge["error"]["code"])
+    if charge["status"] == "succeeded" and charge["card"] and not charge["error"]:
+        return Captured(
+            charge["id"],
+            Money(charge["amount_minor"], charge["currency"]),
+            Card(charge["card"]["brand"], charge["card"]["last4"]),
+            charge["created_at"],
+        )
+    return Unknown("a charge that contradicts itself")

@@ -1,0 +1,177 @@
+"""Tables and queries of payments. It only stores: what a state means is the domain's."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import sqlalchemy as sa
+
+from chassis.persistence import Reader, Transaction, UtcDateTimeColumn, add_messaging_tables
+from kernel.money import Money
+from payments.domain.provider import Attempt, Captured
+from payments.domain.states import ENTERED_FROM, State, check_delay
+
+METADATA = sa.MetaData()
+add_messaging_tables(METADATA)
+
+_STATES = ", ".join(f"'{state}'" for state in State)
+_LIVE_OR_CAPTURED = sa.text("state IN ('requires_action', 'processing', 'captured')")
+_PROCESSING = sa.text("state = 'processing'")
+
+INTENT = sa.Table(
+    "payment_intent",
+    METADATA,
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("order_id", sa.String(64), nullable=False, unique=True),
+    sa.Column("order_number", sa.String(64), nullable=False),
+    sa.Column("organization_id", sa.String(64), nullable=False),
+    sa.Column("user_id", sa.String(64), nullable=False),
+    sa.Column("method", sa.String(10), nullable=False),
+    sa.Column("amount_minor", sa.BigInteger, nullable=False),
+    sa.Column("currency", sa.String(3), nullable=False),
+    sa.Column("state", sa.String(20), nullable=False),
+    sa.Column("created_at", UtcDateTimeColumn, nullable=False),
+    sa.Column("updated_at", UtcDateTimeColumn, nullable=False),
+    sa.CheckConstraint("amount_minor > 0", name="payment_intent_amount_positive"),
+    sa.CheckConstraint(f"state IN ({_STATES})", name="payment_intent_state"),
+)
+
+ATTEMPT = sa.Table(
+    "payment_attempt",
+    METADATA,
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("intent_id", sa.String(64), sa.ForeignKey(INTENT.c.id), nullable=False),
+    sa.Column("provider_key", sa.String(64), nullable=False, unique=True),
+    sa.Column("provider_token", sa.String(255)),
+    sa.Column("state", sa.String(20), nullable=False),
+    sa.Column("checks", sa.Integer, nullable=False),
+    sa.Column("next_check_at", UtcDateTimeColumn),
+    sa.Column("provider_charge_id", sa.String(64), unique=True),
+    sa.Column("card_brand", sa.String(20)),
+    sa.Column("card_last4", sa.String(4)),
+    sa.Column("captured_at", UtcDateTimeColumn),
+    sa.Column("decline_code", sa.String(64)),
+    sa.Column("created_at", UtcDateTimeColumn, nullable=False),
+    sa.Column("updated_at", UtcDateTimeColumn, nullable=False),
+    sa.CheckConstraint(f"state IN ({_STATES})", name="payment_attempt_state"),
+    sa.CheckConstraint(
+        "state <> 'processing' OR (provider_token IS NOT NULL AND next_check_at IS NOT NULL)",
+        name="payment_attempt_processing_is_pursued",
+    ),
+    sa.CheckConstraint(
+        "state <> 'captured' OR (provider_charge_id IS NOT NULL AND card_brand IS NOT NULL"
+        " AND card_last4 IS NOT NULL AND captured_at IS NOT NULL)",
+        name="payment_attempt_captured_is_proven",
+    ),
+    sa.CheckConstraint("state <> 'failed' OR decline_code IS NOT NULL", name="payment_attempt_failed_has_cause"),
+    # One attempt of an intent is under way or captured, never two, and none is begun after a capture.
+    sa.Index("payment_attempt_one_live_or_captured", "intent_id", unique=True,
+             sqlite_where=_LIVE_OR_CAPTURED, postgresql_where=_LIVE_OR_CAPTURED),
+    sa.Index("payment_attempt_intent", "intent_id"),
+    sa.Index("payment_attempt_due", "next_check_at", sqlite_where=_PROCESSING, postgresql_where=_PROCESSING),
+)  # fmt: skip
+
+
+def add_intent(tx: Transaction, values: dict[str, Any]) -> bool:
+    """Store a new intent in state `processing`; False if its order has one already."""
+    return tx.insert_new(INTENT, {**values, "state": State.PROCESSING, "created_at": tx.now, "updated_at": tx.now})
+
+
+def add_attempt(tx: Transaction, attempt: Attempt, lease: timedelta) -> None:
+    """Store a new attempt in state `processing`, which belongs to the caller for `lease`."""
+    tx.execute(
+        sa.insert(ATTEMPT).values(
+            id=attempt.id,
+            intent_id=attempt.intent_id,
+            provider_key=attempt.key,
+            provider_token=attempt.token,
+            state=State.PROCESSING,
+            checks=attempt.checks,
+            next_check_at=tx.now + lease,
+            created_at=tx.now,
+            updated_at=tx.now,
+        )
+    )
+
+
+def find_intent(reader: Reader, order_id: str) -> sa.RowMapping | None:
+    """An order's intent with what is known from its newest attempt: its decline code and its card."""
+    return reader.one(
+        sa.select(INTENT, ATTEMPT.c.decline_code, ATTEMPT.c.card_brand, ATTEMPT.c.card_last4)
+        .join(ATTEMPT, ATTEMPT.c.intent_id == INTENT.c.id)
+        .where(INTENT.c.order_id == order_id)
+        .order_by(ATTEMPT.c.created_at.desc(), ATTEMPT.c.id.desc())
+        .limit(1)
+    )
+
+
+def claim_due_attempt(tx: Transaction, lease: timedelta, order_id: str | None = None) -> Attempt | None:
+    """Take the attempt that has been due for longest, for `lease`; None if nobody else's and due is none.
+
+    Args:
+        tx: where the claim is written; commit before asking the provider.
+        lease: until then nobody else takes it.
+        order_id: only this order's.
+    """
+    due = (
+        sa.select(ATTEMPT, INTENT.c.order_id, INTENT.c.amount_minor, INTENT.c.currency)
+        .join(INTENT, ATTEMPT.c.intent_id == INTENT.c.id)
+        .where(ATTEMPT.c.state == State.PROCESSING, ATTEMPT.c.next_check_at <= tx.now)
+        .order_by(ATTEMPT.c.next_check_at)
+        .limit(1)
+        .with_for_update(skip_locked=True, of=ATTEMPT)
+    )
+    row = tx.one(due if order_id is None else due.where(INTENT.c.order_id == order_id))
+    if row is None:
+        return None
+    checks = row["checks"] + 1
+    _change(tx, ATTEMPT, row["id"], next_check_at=tx.now + lease, checks=checks)
+    amount = Money(row["amount_minor"], row["currency"])
+    return Attempt(
+        row["id"], row["intent_id"], row["order_id"], row["provider_key"], row["provider_token"], amount, checks
+    )
+
+
+def mark_captured(tx: Transaction, attempt: Attempt, captured: Captured) -> bool:
+    """Both attempt and intent are captured; False if the attempt was settled before."""
+    return _enter(
+        tx,
+        State.CAPTURED,
+        attempt,
+        provider_charge_id=captured.charge_id,
+        card_brand=captured.card.brand,
+        card_last4=captured.card.last4,
+        captured_at=captured.captured_at,
+    )
+
+
+def mark_failed(tx: Transaction, attempt: Attempt, decline_code: str) -> bool:
+    """Both attempt and intent have failed; False if the attempt was settled before."""
+    return _enter(tx, State.FAILED, attempt, decline_code=decline_code)
+
+
+def check_later(tx: Transaction, attempt: Attempt) -> None:
+    """Have the provider asked again after a delay that grows with each check."""
+    _change(tx, ATTEMPT, attempt.id, next_check_at=tx.now + check_delay(attempt.checks))
+
+
+def _enter(tx: Transaction, state: State, attempt: Attempt, **facts: Any) -> bool:
+    # A token that has served is worth nothing to us: it is not kept.
+    facts = {**facts, "state": state, "provider_token": None, "next_check_at": None}
+    if not _guarded(tx, ATTEMPT, attempt.id, state, facts):
+        return False
+    if not _guarded(tx, INTENT, attempt.intent_id, state, {"state": state}):
+        raise RuntimeError(f"intent {attempt.intent_id} and attempt {attempt.id} contradict each other")
+    return True
+
+
+def _guarded(tx: Transaction, table: sa.Table, row_id: str, state: State, values: dict[str, Any]) -> bool:
+    allowed = sorted(ENTERED_FROM[state])
+    statement = sa.update(table).where(table.c.id == row_id, table.c.state.in_(allowed))
+    return tx.execute(statement.values(**values, updated_at=tx.now)).rowcount == 1
+
+
+def _change(tx: Transaction, table: sa.Table, row_id: str, **values: Any) -> None:
+    statement = sa.update(table).where(table.c.id == row_id, table.c.state == State.PROCESSING)
+    tx.execute(statement.values(**values, updated_at=tx.now))

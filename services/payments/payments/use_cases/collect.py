@@ -1,0 +1,102 @@
+"""Collect the amount of an order, once.
+
+Intent and attempt are committed first, then the provider is asked outside of any transaction, then the result is
+committed with its event. Whatever dies in between is settled from the attempt's row (`settle_payments`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from kernel.errors import conflict, invalid, not_found
+from kernel.ids import new_id
+from kernel.money import Money
+from payments import storage
+from payments.domain.provider import Attempt
+from payments.use_cases.get_intent import get_intent
+from payments.use_cases.record_outcome import record_outcome
+from payments.use_cases.settle_payments import settle_attempt
+
+if TYPE_CHECKING:
+    from chassis.identity import Identity
+    from chassis.persistence import Transaction
+    from payments.bootstrap import App
+
+
+def collect(
+    app: App,
+    caller: Identity | None,
+    *,
+    order_id: str,
+    order_number: str,
+    amount: dict[str, Any],
+    method: str,
+    payer: dict[str, str],
+    provider_token: str | None = None,
+    payment_method_id: str | None = None,
+) -> dict[str, Any]:
+    """Collect, or resume collecting, or answer what is known: an order is never charged twice.
+
+    The first call decides about the card. Later ones never use their own token, not even after a decline: another
+    card needs another order for now.
+
+    Args:
+        app: the service's.
+        caller: must be of the payer's organisation; None for a service acting on its own.
+        order_id: what to collect for; also the reference in the provider's book.
+        order_number: for people.
+        amount: money as a dictionary.
+        method: ``card``.
+        payer: for whom (organization_id) and who asked (user_id).
+        provider_token: the card, as the provider named it to the browser.
+        payment_method_id: a saved card; there are none yet.
+
+    Returns:
+        The intent: `captured`, `failed` with its `decline`, or `processing` while the provider's answer is not known.
+
+    Raises:
+        Refusal: `not_found` for another organisation; `payment_method_unknown`; `amount_differs` if the order was
+            to be collected with another amount before.
+    """
+    if caller is not None and caller.organization_id != payer["organization_id"]:
+        raise not_found("order")
+    if provider_token is None or payment_method_id is not None:
+        raise invalid("payment_method_unknown", "There is no such saved card. Enter the card.", "payment_method_id")
+    wanted = Money(amount["amount_minor"], amount["currency"])
+    intent_id, key = new_id("pay"), new_id("att")
+    attempt = Attempt(key, intent_id, order_id, key, provider_token, wanted, checks=0)
+    known_as = {"order_number": order_number, "method": method}
+    with app.database.transaction() as tx:
+        new = _begin(app, tx, attempt, payer, known_as)
+        due = None if new else _resume(app, tx, attempt, payer)
+    if new:
+        record_outcome(app, attempt, app.provider.charge(attempt.key, attempt.token, wanted, order_id))
+    elif due is not None:
+        settle_attempt(app, due)
+    return get_intent(app, caller, order_id=order_id)
+
+
+def _begin(app: App, tx: Transaction, attempt: Attempt, payer: dict[str, str], known_as: dict[str, str]) -> bool:
+    """Write intent and attempt; False if the order has an intent already."""
+    values = {
+        "id": attempt.intent_id,
+        "order_id": attempt.order_id,
+        **known_as,
+        "organization_id": payer["organization_id"],
+        "user_id": payer["user_id"],
+        **attempt.amount.as_dict(),
+    }
+    if not storage.add_intent(tx, values):
+        return False
+    storage.add_attempt(tx, attempt, app.lease)
+    return True
+
+
+def _resume(app: App, tx: Transaction, asked: Attempt, payer: dict[str, str]) -> Attempt | None:
+    """Take over the order's attempt if nobody is asking the provider about it just now."""
+    known = storage.find_intent(tx, asked.order_id)
+    if known is None or known["organization_id"] != payer["organization_id"]:
+        raise not_found("order")
+    if Money(known["amount_minor"], known["currency"]) != asked.amount:
+        raise conflict("amount_differs", "This order is being paid with another amount. Place a new order.")
+    return storage.claim_due_attempt(tx, app.lease, asked.order_id)

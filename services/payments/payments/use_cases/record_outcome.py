@@ -1,0 +1,61 @@
+"""Write down what the provider said, with its event, in one transaction."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from kernel.clock import rfc3339
+from payments import messages, storage
+from payments.domain.declines import decline, decline_code
+from payments.domain.provider import Attempt, Captured, Declined, Outcome, believe
+
+if TYPE_CHECKING:
+    from chassis.persistence import Transaction
+    from payments.bootstrap import App
+
+_log = logging.getLogger(__name__)
+
+
+def record_outcome(app: App, attempt: Attempt, outcome: Outcome) -> Outcome:
+    """Settle the attempt, or have the provider asked again later. Whoever comes second changes nothing.
+
+    Returns:
+        The outcome as far as it can be believed.
+    """
+    believed = believe(outcome, attempt.amount)
+    with app.database.transaction() as tx:
+        if isinstance(believed, Captured):
+            _captured(tx, attempt, believed)
+        elif isinstance(believed, Declined):
+            _declined(tx, attempt, believed)
+        else:
+            storage.check_later(tx, attempt)
+            _log.warning("payment attempt %s is unsettled: %s", attempt.id, believed.reason)
+    return believed
+
+
+def _captured(tx: Transaction, attempt: Attempt, captured: Captured) -> None:
+    if storage.mark_captured(tx, attempt, captured):
+        tx.emit(
+            messages.CAPTURED,
+            {
+                "order_id": attempt.order_id,
+                "intent_id": attempt.intent_id,
+                "amount": captured.amount.as_dict(),
+                "card": {"brand": captured.card.brand, "last4": captured.card.last4},
+                "provider_charge_id": captured.charge_id,
+                "captured_at": captured.captured_at,
+            },
+        )
+        _log.info("payment attempt %s captured at %s", attempt.id, rfc3339(captured.captured_at))
+
+
+def _declined(tx: Transaction, attempt: Attempt, declined: Declined) -> None:
+    code = decline_code(declined.code)
+    if storage.mark_failed(tx, attempt, code):
+        tx.emit(
+            messages.FAILED,
+            {"order_id": attempt.order_id, "intent_id": attempt.intent_id, "decline": decline(code)},
+        )
+        _log.info("payment attempt %s failed: %s", attempt.id, code)

@@ -1,0 +1,245 @@
+"""What every payment provider must do, whoever it is; and how the offline one's client takes nonsense."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from kernel.money import Money
+from payments.domain.provider import Captured, Card, Declined, NotSeen, Provider, Unknown
+from payments.offline_provider import PROVIDER_TOKENS
+from payments.offline_provider.cards import Behaviour
+from payments.providers.offline import OfflineProvider
+
+PRICE = Money(12000, "USD")
+
+
+@dataclass
+class UnderTest:
+    """A provider: `impatient` does not wait for a card that times out; `captures` counts money really taken."""
+
+    provider: Provider
+    impatient: Provider
+    new_token: Callable[[], str]
+    captures: Callable[[], int]
+
+
+class ProviderSuite:
+    """Subclass it with a fixture `it` that gives an `UnderTest`."""
+
+    @pytest.mark.parametrize("token", ["success", "slow"])
+    def test_a_good_card_is_captured_with_the_amount_and_the_card(self, it: UnderTest, token: str) -> None:
+        outcome = it.provider.charge("key-1", PROVIDER_TOKENS[token], PRICE, "ord_1")
+
+        assert isinstance(outcome, Captured)
+        assert outcome.amount == PRICE
+        assert outcome.card == Card("visa", "4242")
+        assert outcome.captured_at.tzinfo is not None
+        assert it.provider.find("key-1") == outcome
+        assert it.captures() == 1
+
+    def test_the_same_key_gets_the_same_answer_and_one_charge(self, it: UnderTest) -> None:
+        first = it.provider.charge("key-1", PROVIDER_TOKENS["success"], PRICE, "ord_1")
+
+        assert it.provider.charge("key-1", PROVIDER_TOKENS["success"], PRICE, "ord_1") == first
+        assert it.captures() == 1
+
+    def test_two_keys_are_two_charges(self, it: UnderTest) -> None:
+        first = it.provider.charge("key-1", PROVIDER_TOKENS["success"], PRICE, "ord_1")
+        second = it.provider.charge("key-2", PROVIDER_TOKENS["success"], PRICE, "ord_1")
+
+        assert isinstance(first, Captured)
+        assert isinstance(second, Captured)
+        assert first.charge_id != second.charge_id
+        assert it.captures() == 2
+
+    @pytest.mark.parametrize(
+        ("token", "code"), [("declined", "card_declined"), ("insufficient_funds", "insufficient_funds")]
+    )
+    def test_a_bad_card_is_declined_for_good(self, it: UnderTest, token: str, code: str) -> None:
+        for _ in range(2):
+            assert it.provider.charge("key-1", PROVIDER_TOKENS[token], PRICE, "ord_1") == Declined(code)
+        assert it.provider.find("key-1") == Declined(code)
+        assert it.captures() == 0
+
+    def test_a_token_that_nobody_made_is_declined(self, it: UnderTest) -> None:
+        assert it.provider.charge("key-1", "tok_nobody", PRICE, "ord_1") == Declined("token_unknown")
+
+    def test_a_one_time_token_is_good_for_one_charge(self, it: UnderTest) -> None:
+        token = it.new_token()
+        first = it.provider.charge("key-1", token, PRICE, "ord_1")
+
+        assert isinstance(first, Captured)
+        assert it.provider.charge("key-2", token, PRICE, "ord_2") == Declined("token_already_used")
+        assert it.provider.charge("key-1", token, PRICE, "ord_1") == first
+        assert it.captures() == 1
+
+    def test_a_timeout_after_charging_is_unknown_until_asked_about(self, it: UnderTest) -> None:
+        assert isinstance(it.impatient.charge("key-1", PROVIDER_TOKENS["timeout"], PRICE, "ord_1"), Unknown)
+
+        found = it.provider.find("key-1")
+        assert isinstance(found, Captured)
+        assert it.provider.charge("key-1", PROVIDER_TOKENS["timeout"], PRICE, "ord_1") == found
+        assert it.captures() == 1
+
+    def test_a_key_that_never_came_is_not_seen(self, it: UnderTest) -> None:
+        assert it.provider.find("key-1") == NotSeen()
+
+
+class TestOfflineProvider(ProviderSuite):
+    """The offline provider over real HTTP."""
+
+    @pytest.fixture
+    def it(self, running_provider: Any) -> UnderTest:
+        return UnderTest(
+            running_provider.client(),
+            running_provider.client(read_timeout_s=1.0),
+            lambda: running_provider.book.new_token("visa", "4242", Behaviour.SUCCESS),
+            lambda: len(running_provider.succeeded("ord_1")),
+        )
+
+
+class TestFakeProvider(ProviderSuite):
+    """The one that the unit tests trust."""
+
+    @pytest.fixture
+    def it(self, fake_provider: Any) -> UnderTest:
+        return UnderTest(fake_provider, fake_provider, lambda: "tok_once_1", fake_provider.captures)
+
+
+def charge(provider: Provider) -> Any:
+    return provider.charge("key-1", "tok_test_success", PRICE, "ord_1")
+
+
+def test_a_well_formed_charge_is_read_from_the_answer(scripted: Any, charge_json: Any) -> None:
+    """The others below differ from this one in one thing each."""
+    scripted.status, scripted.body = 201, charge_json()
+
+    expected = Captured("ch_1", PRICE, Card("visa", "4242"), datetime(2026, 11, 22, 12, tzinfo=UTC))
+    assert charge(scripted.client()) == expected
+
+
+@pytest.mark.parametrize("status", [200, 202, 204, 301, 307, 401, 403, 404, 408, 409, 429, 500, 502, 503])
+def test_any_other_status_is_unknown(scripted: Any, status: int) -> None:
+    scripted.status, scripted.body = status, json.dumps({"error": {"code": "card_declined"}})
+
+    assert isinstance(charge(scripted.client()), Unknown)
+    assert isinstance(scripted.client().find("key-1"), Unknown)
+    assert scripted.requests == [("POST", "/charges"), ("GET", "/charges")]
+
+
+@pytest.mark.parametrize("status", [500, 503])
+def test_a_server_error_is_no_capture_whatever_its_body_says(scripted: Any, charge_json: Any, status: int) -> None:
+    scripted.status, scripted.body = status, charge_json()
+
+    assert isinstance(charge(scripted.client()), Unknown)
+
+
+def test_a_redirect_is_not_followed(scripted: Any, charge_json: Any) -> None:
+    scripted.status, scripted.body, scripted.headers = 303, charge_json(), {"Location": "/elsewhere"}
+
+    assert isinstance(charge(scripted.client()), Unknown)
+    assert scripted.requests == [("POST", "/charges")]
+
+
+@pytest.mark.parametrize(
+    "body",
+    ["", "<html>busy</html>", "null", "[]", "{}", '"succeeded"', "[" * 200_000, "\ud7ff{", '{"status": "succeeded"}'],
+    ids=["empty", "html", "null", "list", "object", "string", "deep", "cut", "bare"],
+)
+@pytest.mark.parametrize("status", [200, 201, 402, 422])
+def test_garbage_is_unknown(scripted: Any, status: int, body: str) -> None:
+    scripted.status, scripted.body = status, body
+
+    assert isinstance(charge(scripted.client()), Unknown)
+    assert isinstance(scripted.client().find("key-1"), Unknown)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"status": "pending"},
+        {"status": "failed"},
+        {"amount_minor": "12000"},
+        {"amount_minor": 12000.0},
+        {"amount_minor": True},
+        {"amount_minor": 0},
+        {"amount_minor": -12000},
+        {"currency": "XXX"},
+        {"card": None},
+        {"card": {"brand": "visa", "last4": "424242"}},
+        {"error": {"code": "card_declined"}},
+        {"idempotency_key": "another"},
+        {"created_at": "yesterday"},
+        {"id": ""},
+        {"id": "c" * 65},
+    ],
+    ids=str,
+)
+def test_a_charge_that_is_wrong_in_one_thing_is_unknown(scripted: Any, charge_json: Any, change: Any) -> None:
+    scripted.status, scripted.body = 201, charge_json(**change)
+    assert isinstance(charge(scripted.client()), Unknown)
+
+    scripted.status, scripted.body = 200, f'{{"items": [{charge_json(**change)}]}}'
+    assert isinstance(scripted.client().find("key-1"), Unknown)
+
+
+def test_two_charges_under_one_key_are_unknown(scripted: Any, charge_json: Any) -> None:
+    scripted.body = f'{{"items": [{charge_json()}, {charge_json(id="ch_2")}]}}'
+
+    assert isinstance(scripted.client().find("key-1"), Unknown)
+
+
+@pytest.mark.parametrize("status", [400, 422])
+def test_a_refused_request_is_a_decline_since_nothing_was_charged(scripted: Any, status: int) -> None:
+    scripted.status, scripted.body = status, json.dumps({"error": {"code": "validation_failed"}})
+
+    assert charge(scripted.client()) == Declined("processing_error")
+
+
+def test_a_provider_that_is_down_is_unknown() -> None:
+    with socket.socket() as reserved:
+        reserved.bind(("127.0.0.1", 0))  # bound, not listening: nobody else gets it and nobody answers
+        provider = OfflineProvider(f"http://127.0.0.1:{reserved.getsockname()[1]}", "key", connect_timeout_s=20.0)
+
+        assert isinstance(charge(provider), Unknown)
+        assert isinstance(provider.find("key-1"), Unknown)
+
+
+def _answer_nothing_then(listener: socket.socket, answers: list[bytes]) -> None:
+    for answer in answers:
+        connection, _ = listener.accept()
+        with connection:
+            connection.recv(65536)
+            connection.sendall(answer)
+
+
+@pytest.mark.parametrize(
+    ("answers", "expected"),
+    [([b"", b"whole"], Captured), ([b"", b""], Unknown), ([b"HTTP/1.1 20", b"not http at all\r\n\r\n"], Unknown)],
+    ids=["once", "twice", "torn"],
+)
+def test_a_broken_connection_is_tried_once_more_with_the_same_key(
+    charge_json: Any, answers: list[bytes], expected: type
+) -> None:
+    body = charge_json(idempotency_key="key-1").encode()
+    whole = b"HTTP/1.1 201 CREATED\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s" % (
+        len(body),
+        body,
+    )
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        script = [whole if answer == b"whole" else answer for answer in answers]
+        server = threading.Thread(target=_answer_nothing_then, args=(listener, script), daemon=True)
+        server.start()
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+        assert isinstance(charge(OfflineProvider(url, "key", connect_timeout_s=20.0, read_timeout_s=60.0)), expected)
+        server.join(timeout=60)
+        assert not server.is_alive()
