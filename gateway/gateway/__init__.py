@@ -1,0 +1,1 @@
+"""The HTTP gateway: HTTP in, RPC out. It owns nothing and decides nothing."""

@@ -1,0 +1,149 @@
+"""What clients may send. An unknown field, a price or a state among them, is an error."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from marshmallow import ValidationError, fields, validate, validates_schema
+
+from chassis.messages import MoneySchema, PlainString, RequestSchema, StrictInteger
+
+#: No product allows as many; the cart knows each one's own cap.
+_MOST = 1_000_000
+#: The largest whole number that every JSON reader has (RFC 8259, section 6).
+_LARGEST = 2**53 - 1
+_DESTINATIONS = ("organization", "support_card")
+
+
+class QueryInteger(fields.Integer):
+    """A whole number in a query: digits only, where Python would take ``1_0`` and ``+1`` too."""
+
+    def _validated(self, value: Any) -> Any:
+        if isinstance(value, str) and not re.fullmatch(r"[0-9]{1,9}", value):
+            raise self.make_error("invalid", input=value)
+        return super()._validated(value)
+
+
+class Secret(fields.String):
+    """A password or code as it was typed, spaces included; no control characters."""
+
+    def __init__(self, *, max_length: int, **kwargs: Any) -> None:
+        super().__init__(validate=validate.Length(min=1, max=max_length), **kwargs)
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
+        text = super()._deserialize(value, attr, data, **kwargs)
+        if any(ord(character) < 32 or ord(character) == 127 for character in text):
+            raise ValidationError("Control characters and line breaks are not allowed.")
+        return text
+
+
+class NewSession(RequestSchema):
+    """Who wants to sign in."""
+
+    email = PlainString(required=True, max_length=254)
+    password = Secret(required=True, max_length=1024)
+
+
+class NewApiKey(RequestSchema):
+    """A key for a program."""
+
+    name = PlainString(required=True, max_length=100)
+
+
+class PageQuery(RequestSchema):
+    """Which part of a list."""
+
+    limit = QueryInteger(load_default=20, validate=validate.Range(min=1, max=100))
+    cursor = PlainString(max_length=200)
+
+
+class DeploymentQuery(PageQuery):
+    """Part of an ID (its beginning) or of a name (anywhere)."""
+
+    q = PlainString(load_default="", min_length=0)
+
+
+class ProductQuery(PageQuery):
+    """Products of one category, or all."""
+
+    category = PlainString(max_length=100)
+
+
+class OrderQuery(PageQuery):
+    """Orders in one state, of one kind, or with one purchase order number."""
+
+    state = PlainString(max_length=40)
+    kind = fields.String(validate=validate.OneOf(["order", "quote"]))
+    purchase_order = PlainString(max_length=64)
+
+
+class CardQuery(PageQuery):
+    """The cards that your organisation bought, or those it claimed."""
+
+    role = fields.String(load_default="issuer", validate=validate.OneOf(["issuer", "claimant"]))
+
+
+class NewLine(RequestSchema):
+    """What to put into the cart."""
+
+    sku = PlainString(required=True, max_length=64)
+    quantity = StrictInteger(required=True, validate=validate.Range(min=1, max=_MOST))
+    deployment_id = PlainString(allow_none=True, max_length=64)
+    credit_destination = fields.String(allow_none=True, validate=validate.OneOf(_DESTINATIONS))
+
+
+class LineChange(RequestSchema):
+    """What to change of a line. A field that is missing stays as it is; null takes a choice back."""
+
+    quantity = StrictInteger(validate=validate.Range(min=1, max=_MOST))
+    deployment_id = PlainString(allow_none=True, max_length=64)
+    credit_destination = fields.String(allow_none=True, validate=validate.OneOf(_DESTINATIONS))
+
+    @validates_schema
+    def _something(self, data: dict[str, Any], **options: Any) -> None:
+        if not data:
+            raise ValidationError("Name at least one field to change.")
+
+
+class CartDeployment(RequestSchema):
+    """The deployment for every line that needs one."""
+
+    deployment_id = PlainString(required=True, max_length=64)
+
+
+class Payment(RequestSchema):
+    """How to pay; for a card either a saved one or a one-time token of the payment provider."""
+
+    method = fields.String(required=True, validate=validate.OneOf(["card", "wire", "check", "quote"]))
+    payment_method_id = PlainString(allow_none=True, max_length=64)
+    provider_token = PlainString(allow_none=True, max_length=255)
+
+
+class PurchaseOrder(RequestSchema):
+    """Your own number for the order; it is printed on the invoice."""
+
+    number = PlainString(required=True, max_length=64)
+
+
+class ExpectedTotal(MoneySchema):
+    """What you saw as the total."""
+
+    amount_minor = StrictInteger(required=True, validate=validate.Range(min=0, max=_LARGEST))
+
+
+class NewOrder(RequestSchema):
+    """The cart as an order."""
+
+    payment = fields.Nested(Payment, required=True)
+    billing_address_id = PlainString(allow_none=True, max_length=64)
+    purchase_order = fields.Nested(PurchaseOrder, allow_none=True)
+    accept_terms = PlainString(allow_none=True, max_length=40)
+    expected_total = fields.Nested(ExpectedTotal, allow_none=True)
+
+
+class CardAndCode(RequestSchema):
+    """A support credit card as it stands in the mail: its number and its claim code."""
+
+    number = PlainString(required=True, max_length=100)
+    code = Secret(required=True, max_length=200)

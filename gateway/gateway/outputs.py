@@ -1,0 +1,320 @@
+"""What clients get back, for the OpenAPI document. The services shape and check it; here it passes through."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from marshmallow import Schema, fields
+
+from chassis.messages import money
+
+_NUMBER = fields.Integer
+_TEXT = fields.String
+_WHEN = fields.AwareDateTime
+
+
+def _maybe(field: type[fields.Field[Any]], **options: Any) -> fields.Field[Any]:
+    return field(required=True, allow_none=True, **options)
+
+
+class Problem(Schema):
+    """Every error (RFC 9457)."""
+
+    type = _TEXT(required=True)
+    title = _TEXT(required=True)
+    status = _NUMBER(required=True)
+    detail = _TEXT(required=True, metadata={"description": "A sentence for people"})
+    code = _TEXT(required=True, metadata={"description": "A stable word for programs"})
+    correlation_id = _TEXT(required=True)
+    errors = fields.List(fields.Nested("WrongField"))
+
+
+class WrongField(Schema):
+    """One wrong field."""
+
+    field = _TEXT(required=True, metadata={"example": "lines.0.quantity"})
+    message = _TEXT(required=True)
+
+
+class User(Schema):
+    """A user."""
+
+    id = _TEXT(required=True)
+    email = _TEXT(required=True)
+    name = _TEXT(required=True)
+    role = _TEXT(required=True)
+    language = _TEXT(required=True)
+
+
+class Party(Schema):
+    """An organisation as others see it."""
+
+    id = _TEXT(required=True)
+    name = _TEXT(required=True)
+
+
+class Organization(Party):
+    """An organisation."""
+
+    number = _TEXT(required=True)
+    users_count = _NUMBER(metadata={"description": "Shown to its own users"})
+
+
+class Session(Schema):
+    """A session. The token is shown this once."""
+
+    token = _TEXT(required=True)
+    expires_at = _WHEN(required=True)
+    user = fields.Nested(User, required=True)
+    organization = fields.Nested(Organization, required=True)
+
+
+class ApiKey(Schema):
+    """An API key without its secret."""
+
+    id = _TEXT(required=True)
+    name = _TEXT(required=True)
+    last_four = _TEXT(required=True)
+    created_at = _WHEN(required=True)
+
+
+class ApiKeyCreated(ApiKey):
+    """A new API key. The key is shown this once."""
+
+    key = _TEXT(required=True)
+
+
+class Deployment(Schema):
+    """A deployment that licences and contracts may be bound to."""
+
+    id = _TEXT(required=True)
+    name = _TEXT(required=True)
+    registered_on = _TEXT(required=True)
+    owner = fields.Nested(Party, required=True)
+    state = _TEXT(required=True, metadata={"description": "active or retired"})
+    similar_to = fields.List(_TEXT(), required=True, metadata={"description": "IDs that are easily mistaken for it"})
+
+
+class Category(Schema):
+    """A category of products."""
+
+    slug = _TEXT(required=True)
+    name = _TEXT(required=True)
+    parent = _maybe(_TEXT)
+    default = fields.Boolean(required=True)
+
+
+class Product(Schema):
+    """What is sold."""
+
+    sku = _TEXT(required=True)
+    name = _TEXT(required=True)
+    description = _TEXT(required=True)
+    category = _TEXT(required=True)
+    kind = _TEXT(required=True, metadata={"description": "credit_pack, contract, licence or hardware"})
+    credits = _NUMBER(required=True, metadata={"description": "Credits that one brings; 1 credit is 1 minute"})
+    needs_deployment = fields.Boolean(required=True)
+    needs_contract = fields.Boolean(required=True)
+    max_quantity = _NUMBER(required=True)
+    price = money(required=True)
+    prices = fields.List(money(), required=True)
+    active = fields.Boolean(required=True)
+
+
+class Terms(Schema):
+    """The terms and conditions of the moment."""
+
+    version = _TEXT(required=True)
+    text = _TEXT(required=True)
+    published_at = _WHEN(required=True)
+
+
+class Totals(Schema):
+    """What it costs."""
+
+    subtotal = money(required=True)
+    tax = money(required=True)
+    total = money(required=True)
+
+
+class Line(Schema):
+    """One line of a cart or an order."""
+
+    id = _TEXT(required=True)
+    sku = _TEXT(required=True)
+    name = _TEXT(required=True)
+    kind = _TEXT()
+    quantity = _NUMBER(required=True)
+    unit_price = money(required=True)
+    total = money(required=True)
+    credits = _NUMBER(required=True, metadata={"description": "Credits that each one brings"})
+    deployment_id = _maybe(_TEXT)
+    credit_destination = _maybe(_TEXT, metadata={"description": "organization or support_card"})
+
+
+class CartLine(Line):
+    """One line of a cart."""
+
+    needs_deployment = fields.Boolean(required=True)
+    available = fields.Boolean(metadata={"description": "Whether it is still sold"})
+    missing = fields.List(_TEXT(), required=True, metadata={"description": "deployment, credit_destination"})
+
+
+class Cart(Schema):
+    """Your cart."""
+
+    id = _maybe(_TEXT)
+    version = _NUMBER(required=True, metadata={"description": "The ETag"})
+    currency = _TEXT(required=True)
+    lines = fields.List(fields.Nested(CartLine), required=True)
+    totals = fields.Nested(Totals, required=True)
+    line_count = _NUMBER(required=True)
+    terms_version = _maybe(_TEXT)
+
+
+class SkippedLine(Schema):
+    """A line that the deployment was not applied to."""
+
+    line_id = _TEXT(required=True)
+    reason = _TEXT(required=True)
+
+
+class CartWithDeployment(Cart):
+    """The cart after Apply to All."""
+
+    applied = fields.List(_TEXT(), required=True)
+    skipped = fields.List(fields.Nested(SkippedLine), required=True)
+
+
+class OrderLine(Line):
+    """One line of an order; it never changes."""
+
+    fulfilment = _TEXT(required=True, metadata={"description": "pending or fulfilled"})
+
+
+class CardOnFile(Schema):
+    """What may be shown of a payment card."""
+
+    brand = _TEXT(required=True)
+    last4 = _TEXT(required=True)
+
+
+class OrderPayment(Schema):
+    """How an order is paid."""
+
+    method = _TEXT(required=True)
+    state = _TEXT(required=True)
+    card = fields.Nested(CardOnFile, allow_none=True, required=True)
+
+
+class OrderCard(Schema):
+    """A support credit card that came of an order."""
+
+    id = _TEXT(required=True)
+    number_masked = _TEXT(required=True)
+    state = _TEXT(required=True)
+
+
+class PurchaseOrderShown(Schema):
+    """The buyer's own number of an order."""
+
+    number = _TEXT(required=True)
+
+
+class Order(Schema):
+    """An order or a quote."""
+
+    id = _TEXT(required=True)
+    kind = _TEXT(required=True)
+    state = _TEXT(required=True)
+    number = _TEXT(required=True)
+    lines = fields.List(fields.Nested(OrderLine), required=True)
+    totals = fields.Nested(Totals, required=True)
+    payment = fields.Nested(OrderPayment, required=True)
+    instructions = _maybe(fields.Raw)
+    purchase_order = fields.Nested(PurchaseOrderShown, allow_none=True, required=True)
+    terms_version = _TEXT(required=True)
+    placed_at = _WHEN(required=True)
+    expires_at = _maybe(_WHEN)
+    paid_at = _maybe(_WHEN)
+    fulfilled_at = _maybe(_WHEN)
+    cancel_reason = _maybe(_TEXT)
+    next_action = _maybe(fields.Raw)
+    support_cards = fields.List(
+        fields.Nested(OrderCard), required=True, allow_none=True,
+        metadata={"description": "Null while the credits service does not answer; read the order again"},
+    )  # fmt: skip
+
+
+class Balance(Schema):
+    """The credits of your organisation."""
+
+    balance = _NUMBER(required=True)
+    unit = _TEXT(required=True)
+    minutes_per_credit = _NUMBER(required=True)
+
+
+class Entry(Schema):
+    """One line of the statement."""
+
+    id = _TEXT(required=True)
+    kind = _TEXT(required=True)
+    amount = _NUMBER(required=True, metadata={"description": "Credits, negative if they went"})
+    balance_after = _NUMBER(allow_none=True)
+    memo = _maybe(_TEXT)
+    occurred_at = _WHEN(required=True)
+    order_id = _maybe(_TEXT)
+    card_id = _maybe(_TEXT)
+
+
+class SupportCard(Schema):
+    """A support credit card, masked."""
+
+    id = _TEXT(required=True)
+    number_masked = _TEXT(required=True)
+    state = _TEXT(required=True, metadata={"description": "issued, claimed, recalled, expired or frozen"})
+    credits = _NUMBER(required=True)
+    issued_at = _WHEN(required=True)
+    claimed_at = _maybe(_WHEN)
+    expires_at = _maybe(_WHEN)
+    order_id = _maybe(_TEXT)
+    claimant = fields.Nested(Party, allow_none=True, required=True)
+    issuer = fields.Nested(Party, required=True)
+
+
+class CardPreview(Schema):
+    """What claiming the card would bring, and to whom."""
+
+    number_masked = _TEXT(required=True)
+    credits = _NUMBER(required=True)
+    expires_at = _maybe(_WHEN)
+    organization = fields.Nested(Party, required=True)
+
+
+class Claim(Schema):
+    """A claimed card."""
+
+    card = fields.Nested(SupportCard, required=True)
+    credits = _NUMBER(required=True)
+    balance = _NUMBER(required=True)
+
+
+class Alive(Schema):
+    """The process answers."""
+
+    status = _TEXT(required=True)
+
+
+class Readiness(Schema):
+    """Whether everything behind the gateway answers."""
+
+    status = _TEXT(required=True)
+    services = fields.Dict(keys=_TEXT(), values=_TEXT(), required=True)
+
+
+def page_of(item: type[Schema]) -> type[Schema]:
+    """One page of a list of `item`."""
+    return Schema.from_dict(
+        {"items": fields.List(fields.Nested(item), required=True), "next": _maybe(_TEXT)},
+        name=f"{item.__name__}Page",
+    )

@@ -1,0 +1,27 @@
+"""The routes, one module a resource: what comes in, one call, what goes out."""
+
+from gateway.routes import (
+    cart,
+    catalog,
+    credit,
+    deployments,
+    health,
+    orders,
+    organization,
+    reading,
+    sessions,
+    support_cards,
+)
+
+BLUEPRINTS = (
+    sessions.routes,
+    organization.routes,
+    deployments.routes,
+    catalog.routes,
+    cart.routes,
+    orders.routes,
+    credit.routes,
+    support_cards.routes,
+    health.routes,
+    reading.routes,
+)

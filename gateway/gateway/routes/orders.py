@@ -1,0 +1,93 @@
+"""Orders: place the cart, and follow what becomes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from flask import Response, request
+from marshmallow import INCLUDE, Schema, fields, validate
+
+from gateway import inputs, outputs
+from gateway.web import Blueprint, answer, ask, backend, given, needs_key, page, replayed
+from kernel.errors import Kind, Refusal
+
+routes = Blueprint("Orders", __name__, url_prefix="/v1/orders", description="Orders and quotes.")
+
+_LOCATION = {"Location": {"schema": {"type": "string"}, "description": "Where to follow the order"}}
+
+
+class _PlacedReply(Schema):
+    """What became of the wish to order; the order itself goes through as the service shaped it."""
+
+    class Meta:
+        unknown = INCLUDE
+
+    order = fields.Dict(required=True)
+    status = fields.Integer(required=True, validate=validate.OneOf([201, 202]))
+
+
+_PLACED_REPLY = _PlacedReply()
+
+
+@routes.route("", methods=["POST"])
+@needs_key
+@routes.response(201, outputs.Order, description="Placed and paid", headers=_LOCATION)
+@routes.alt_response(
+    202, schema=outputs.Order, description="Placed; the payment is not settled yet: poll", headers=_LOCATION,
+    success=True,
+)  # fmt: skip
+@routes.alt_response(402, "PAYMENT_REQUIRED")
+@routes.alt_response(409, "CONFLICT")
+@routes.arguments(inputs.NewOrder())
+def place(body: dict[str, Any], idempotency_key: str) -> Response:
+    """Place the cart as an order."""
+    wish = given(body)
+    wish["payment"] = given(wish["payment"])
+    reply = ask(
+        "cart",
+        "place_order",
+        {**wish, "idempotency_key": idempotency_key, "client_address": request.remote_addr or "unknown"},
+        reply=_PLACED_REPLY,
+        timeout_s=backend().settings.checkout_timeout_s,
+    )
+    order = reply["order"]
+    headers = {"Location": f"/v1/orders/{order['id']}", **replayed(reply)}
+    if reply["status"] == 202:
+        headers["Retry-After"] = "1"
+    # cards are issued after the payment: a first answer has none, and a replay repeats the first answer
+    return answer({**order, "support_cards": []}, reply["status"], headers)
+
+
+@routes.route("", methods=["GET"])
+@routes.response(200, outputs.page_of(outputs.Order))
+@routes.arguments(inputs.OrderQuery(), location="query")
+def list_orders(query: dict[str, Any]) -> Response:
+    """Your orders and quotes, newest first."""
+    reply = ask("cart", "list_orders", query)
+    return page({**reply, "items": _with_cards(reply["items"])}, query)
+
+
+@routes.route("/<id:order_id>", methods=["GET"])
+@routes.response(200, outputs.Order)
+def get(order_id: str) -> Response:
+    """One order, with the support credit cards that came of it."""
+    return answer(_with_cards([ask("cart", "get_order", {"id": order_id})])[0])
+
+
+def _with_cards(orders: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    asked = [order["id"] for order in orders if _may_have_cards(order)]
+    cards: dict[str, list[Any] | None] = {}
+    try:
+        found = ask("credits", "cards_of_orders", {"order_ids": asked})["items"] if asked else []
+        cards.update((each["order_id"], each["cards"]) for each in found)
+    except Refusal as refusal:
+        if refusal.kind is not Kind.UNAVAILABLE:
+            raise
+        cards.update((order_id, None) for order_id in asked)  # the order is worth showing without its cards
+    return [{**order, "support_cards": cards.get(order["id"], [])} for order in orders]
+
+
+def _may_have_cards(order: dict[str, Any]) -> bool:
+    """Spares a call for most orders."""
+    return any(line.get("credit_destination") == "support_card" for line in order["lines"])

@@ -1,0 +1,48 @@
+"""The caller's organisation and its API keys."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Response
+
+from gateway import inputs, outputs
+from gateway.identities import digest_of, new_secret
+from gateway.web import Blueprint, answer, ask, page
+
+routes = Blueprint(
+    "Organization", __name__, url_prefix="/v1/organization", description="Your organisation and its API keys."
+)
+
+
+@routes.route("", methods=["GET"])
+@routes.response(200, outputs.Organization)
+def get_organization() -> Response:
+    """Your organisation."""
+    return answer(ask("accounts", "get_organization"))
+
+
+@routes.route("/api-keys", methods=["POST"])
+@routes.response(201, outputs.ApiKeyCreated)
+@routes.arguments(inputs.NewApiKey())
+def create_api_key(body: dict[str, Any]) -> Response:
+    """Make an API key. The key is shown this once."""
+    key = new_secret("pck_")
+    made = ask("accounts", "create_api_key", {"name": body["name"], "digest": digest_of(key), "last_four": key[-4:]})
+    return answer({**made, "key": key}, 201)
+
+
+@routes.route("/api-keys", methods=["GET"])
+@routes.response(200, outputs.page_of(outputs.ApiKey))
+@routes.arguments(inputs.PageQuery(), location="query")
+def list_api_keys(query: dict[str, Any]) -> Response:
+    """The API keys of your organisation."""
+    return page(ask("accounts", "list_api_keys", query), query)
+
+
+@routes.route("/api-keys/<id:key_id>", methods=["DELETE"])
+@routes.response(204)
+def revoke_api_key(key_id: str) -> Response:
+    """Revoke an API key. It is worthless everywhere within a second."""
+    ask("accounts", "revoke_api_key", {"id": key_id})
+    return Response(status=204)

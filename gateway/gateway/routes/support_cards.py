@@ -1,0 +1,55 @@
+"""Support credit cards: see, preview, claim. The claim code is sealed before it leaves this process."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Response
+
+from gateway import inputs, outputs
+from gateway.web import Blueprint, answer, ask, backend, needs_key, page, replayed
+
+routes = Blueprint(
+    "Support cards",
+    __name__,
+    url_prefix="/v1/support-cards",
+    description="Cards that carry credits.",
+)
+
+
+@routes.route("", methods=["GET"])
+@routes.response(200, outputs.page_of(outputs.SupportCard))
+@routes.arguments(inputs.CardQuery(), location="query")
+def list_cards(query: dict[str, Any]) -> Response:
+    """The cards that your organisation bought (`issuer`) or claimed (`claimant`)."""
+    return page(ask("credits", "list_cards", query), query)
+
+
+@routes.route("/<id:card_id>", methods=["GET"])
+@routes.response(200, outputs.SupportCard)
+def get(card_id: str) -> Response:
+    """One card, masked."""
+    return answer(ask("credits", "get_card", {"id": card_id}))
+
+
+@routes.route("/preview", methods=["POST"])
+@routes.response(200, outputs.CardPreview)
+@routes.arguments(inputs.CardAndCode())
+def preview(body: dict[str, Any]) -> Response:
+    """See what claiming a card would bring, and to whom. Changes nothing."""
+    return answer(ask("credits", "preview_card", _sealed(body)))
+
+
+@routes.route("/claim", methods=["POST"])
+@needs_key
+@routes.response(200, outputs.Claim)
+@routes.arguments(inputs.CardAndCode())
+def claim(body: dict[str, Any], idempotency_key: str) -> Response:
+    """Claim a card: its credits go to your organisation, for good."""
+    reply = ask("credits", "claim_card", {"idempotency_key": idempotency_key, **_sealed(body)})
+    headers = replayed(reply)
+    return answer({key: value for key, value in reply.items() if key != "replayed"}, headers=headers)
+
+
+def _sealed(body: dict[str, Any]) -> dict[str, Any]:
+    return {"number": body["number"], "sealed_code": backend().claim_codes.seal(body["code"])}

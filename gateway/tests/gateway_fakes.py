@@ -1,0 +1,165 @@
+"""The services as the gateway sees them, without any."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from marshmallow import Schema
+from werkzeug.test import TestResponse
+
+from chassis import context
+from chassis.sealing import Opener, new_key
+from kernel.errors import Kind, Refusal
+
+#: The fixture `send`.
+Send = Callable[..., TestResponse]
+#: The fixture `documented`: method, path, answer.
+Check = Callable[[str, str, TestResponse], None]
+
+ACCOUNTS = Opener(new_key())
+CREDITS = Opener(new_key())
+
+USER = {"id": "usr_ada", "email": "ada@acme.example", "name": "Ada Buyer", "role": "buyer", "language": "en"}
+ORGANIZATION = {"id": "org_acme", "name": "Acme", "number": "1003"}
+TOKEN = "pcs_" + "a" * 43
+
+
+def usd(amount_minor: int) -> dict[str, Any]:
+    return {"amount_minor": amount_minor, "currency": "USD"}
+
+
+TOTALS = {"subtotal": usd(12000), "tax": usd(0), "total": usd(12000)}
+LINE = {
+    "id": "lin_1", "sku": "CREDITS-120", "name": "120 credits", "kind": "credit_pack", "quantity": 1,
+    "unit_price": usd(12000), "total": usd(12000), "credits": 120, "deployment_id": None,
+    "credit_destination": "support_card",
+}  # fmt: skip
+CART = {
+    "id": "crt_1", "version": 3, "currency": "USD",
+    "lines": [{**LINE, "needs_deployment": False, "available": True, "missing": []}],
+    "totals": TOTALS, "line_count": 1, "terms_version": "2026-11",
+}  # fmt: skip
+APPLIED = {**CART, "applied": ["lin_1"], "skipped": [{"line_id": "lin_2", "reason": "deployment_not_needed"}]}
+ORDER = {
+    "id": "ord_1", "kind": "order", "number": "PC-1", "state": "paid", "lines": [{**LINE, "fulfilment": "pending"}],
+    "totals": TOTALS, "payment": {"method": "card", "state": "captured", "card": {"brand": "visa", "last4": "4242"}},
+    "instructions": None, "purchase_order": {"number": "PO-77"}, "terms_version": "2026-11",
+    "placed_at": "2026-11-22T12:00:00.000Z", "expires_at": None, "paid_at": "2026-11-22T12:00:01.000Z",
+    "fulfilled_at": None, "cancel_reason": None, "next_action": None,
+}  # fmt: skip
+ORDER_CARD = {"id": "scc_1", "number_masked": "SCC-****-****-04HB", "state": "issued"}
+CARD = {
+    **ORDER_CARD, "credits": 120, "issued_at": "2026-11-22T12:00:02.000Z", "claimed_at": None, "expires_at": None,
+    "order_id": "ord_1", "claimant": None, "issuer": {"id": "org_acme", "name": "Acme"},
+}  # fmt: skip
+DEPLOYMENT = {
+    "id": "14181336", "name": "Berlin HQ", "registered_on": "2017-06-15", "owner": {"id": "org_acme", "name": "Acme"},
+    "state": "active", "similar_to": [],
+}  # fmt: skip
+PRODUCT = {
+    "sku": "CREDITS-120", "name": "120 credits", "description": "Two hours", "category": "hourly",
+    "kind": "credit_pack", "credits": 120, "needs_deployment": False, "needs_contract": True, "max_quantity": 10,
+    "price": usd(12000), "prices": [usd(12000)], "active": True,
+}  # fmt: skip
+API_KEY = {"id": "key_1", "name": "Nightly", "last_four": "x7Qk", "created_at": "2026-11-22T12:00:00.000Z"}
+ENTRY = {
+    "id": "ent_1", "kind": "claim", "amount": 120, "balance_after": 120, "memo": "Card claimed",
+    "occurred_at": "2026-11-22T12:00:00.000Z", "order_id": None, "card_id": "scc_1",
+}  # fmt: skip
+PREVIEW = {
+    "number_masked": "SCC-****-****-04HB", "credits": 120, "expires_at": None,
+    "organization": {"id": "org_acme", "name": "Acme"},
+}  # fmt: skip
+
+
+def in_minutes(minutes: float) -> str:
+    return (datetime.now(UTC) + timedelta(minutes=minutes)).isoformat()
+
+
+def authenticated(**changes: Any) -> dict[str, Any]:
+    """The reply of accounts.authenticate."""
+    return {
+        "identity": "signed-by-accounts", "believed_until": in_minutes(5), "expires_at": in_minutes(600),
+        "user": USER, "organization": ORGANIZATION, **changes,
+    }  # fmt: skip
+
+
+def page_of(item: Any, following: str | None = None) -> dict[str, Any]:
+    return {"items": [item], "next": following}
+
+
+REPLIES: dict[str, Any] = {
+    "accounts.authenticate": lambda _: authenticated(),
+    "accounts.sign_in": {"expires_at": "2026-11-23T00:00:00.000Z", "user": USER, "organization": ORGANIZATION},
+    "accounts.sign_out": {},
+    "accounts.get_organization": {**ORGANIZATION, "users_count": 3},
+    "accounts.create_api_key": API_KEY,
+    "accounts.list_api_keys": page_of(API_KEY),
+    "accounts.revoke_api_key": {},
+    "accounts.search_deployments": page_of(DEPLOYMENT),
+    "accounts.get_deployment": DEPLOYMENT,
+    "catalog.list_categories": {"items": [{"slug": "hourly", "name": "Hourly", "parent": None, "default": True}]},
+    "catalog.list_products": page_of(PRODUCT),
+    "catalog.get_product": PRODUCT,
+    "catalog.get_terms": {"version": "2026-11", "text": "Be kind.", "published_at": "2026-11-01T00:00:00.000Z"},
+    "cart.get_cart": CART,
+    "cart.add_line": CART,
+    "cart.update_line": CART,
+    "cart.remove_line": CART,
+    "cart.apply_deployment": APPLIED,
+    "cart.place_order": {"order": ORDER, "replayed": False, "status": 201},
+    "cart.list_orders": page_of(ORDER),
+    "cart.get_order": ORDER,
+    "credits.cards_of_orders": {"items": [{"order_id": "ord_1", "cards": [ORDER_CARD]}]},
+    "credits.get_balance": {"balance": 120, "unit": "credit", "minutes_per_credit": 1},
+    "credits.list_entries": page_of(ENTRY),
+    "credits.list_cards": page_of(CARD),
+    "credits.get_card": CARD,
+    "credits.preview_card": PREVIEW,
+    "credits.claim_card": {"card": CARD, "credits": 120, "balance": 240, "replayed": False},
+    **{f"{name}.health": {} for name in ("accounts", "catalog", "cart", "payments", "credits", "notifications")},
+}
+
+
+@dataclass(frozen=True)
+class Called:
+    """One call that the gateway made."""
+
+    method: str
+    data: dict[str, Any]
+    timeout_s: float
+    correlation_id: str
+    identity_token: str | None
+
+
+@dataclass
+class FakeRpc:
+    """Answers from `replies`; a Refusal (or any exception) there is raised, a function is called with the data."""
+
+    replies: dict[str, Any] = field(default_factory=lambda: dict(REPLIES))
+    calls: list[Called] = field(default_factory=list)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def call(self, service: str, method: str, data: dict[str, Any], *, reply: Schema, timeout_s: float = 5.0) -> Any:
+        at_hand = context.current()
+        assert at_hand is not None, "a call outside of a request has no correlation id"
+        with self.lock:
+            name = f"{service}.{method}"
+            self.calls.append(Called(name, data, timeout_s, at_hand.correlation_id, at_hand.identity_token))
+        answer = self.replies.get(name, Refusal(Kind.UNAVAILABLE, "unavailable", "Nobody is there."))
+        if isinstance(answer, Exception):
+            raise answer
+        if isinstance(answer, Callable):
+            answer = answer(data)
+        return reply.load(answer)
+
+    def names(self) -> list[str]:
+        """What was called, without the look-ups of credentials."""
+        return [call.method for call in self.calls if call.method != "accounts.authenticate"]
+
+    def last(self, name: str) -> Called:
+        return [call for call in self.calls if call.method == name][-1]

@@ -1,0 +1,101 @@
+"""What the services say they take and give is what the gateway sends and documents."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from typing import Any
+
+import jsonschema
+import pytest
+from gateway_fakes import REPLIES, Check, FakeRpc, Send
+
+from chassis.contracts import describe
+
+BEARER = {"number": "SCC-7K2M-Q9TX-04HB", "code": "4T9KQ2"}
+KEY = {"Idempotency-Key": "k1"}
+PAGE = "limit=5&cursor=c"
+#: Each method that the gateway calls, and a request with every optional field that makes it do so.
+REQUESTS: dict[str, tuple[str, str, Any]] = {
+    "accounts.authenticate": ("GET", "/v1/credits", None),
+    "accounts.sign_in": ("POST", "/v1/sessions", {"email": "a@b.example", "password": "x"}),
+    "accounts.sign_out": ("DELETE", "/v1/sessions/current", None),
+    "accounts.get_organization": ("GET", "/v1/organization", None),
+    "accounts.create_api_key": ("POST", "/v1/organization/api-keys", {"name": "Nightly"}),
+    "accounts.list_api_keys": ("GET", f"/v1/organization/api-keys?{PAGE}", None),
+    "accounts.revoke_api_key": ("DELETE", "/v1/organization/api-keys/key_1", None),
+    "accounts.search_deployments": ("GET", f"/v1/deployments?q=b&{PAGE}", None),
+    "accounts.get_deployment": ("GET", "/v1/deployments/14181336", None),
+    "catalog.list_categories": ("GET", "/v1/categories", None),
+    "catalog.list_products": ("GET", f"/v1/products?category=hourly&{PAGE}", None),
+    "catalog.get_product": ("GET", "/v1/products/CREDITS-120", None),
+    "catalog.get_terms": ("GET", "/v1/terms", None),
+    "cart.get_cart": ("GET", "/v1/cart", None),
+    "cart.add_line": (
+        "POST", "/v1/cart/lines",
+        {"sku": "A", "quantity": 1, "deployment_id": "1", "credit_destination": "organization"},
+    ),
+    "cart.update_line": (
+        "PATCH", "/v1/cart/lines/lin_1", {"quantity": 1, "deployment_id": "1", "credit_destination": "organization"}
+    ),
+    "cart.remove_line": ("DELETE", "/v1/cart/lines/lin_1", None),
+    "cart.apply_deployment": ("POST", "/v1/cart/deployment", {"deployment_id": "1"}),
+    "cart.place_order": (
+        "POST", "/v1/orders",
+        {
+            "payment": {"method": "card", "payment_method_id": "pm_1", "provider_token": "tok_1"},
+            "billing_address_id": "adr_1", "purchase_order": {"number": "PO-77"}, "accept_terms": "2026-11",
+            "expected_total": {"amount_minor": 1, "currency": "USD"},
+        },
+    ),
+    "cart.list_orders": ("GET", f"/v1/orders?state=paid&kind=order&purchase_order=PO-77&{PAGE}", None),
+    "cart.get_order": ("GET", "/v1/orders/ord_1", None),
+    "credits.cards_of_orders": ("GET", "/v1/orders/ord_1", None),
+    "credits.get_balance": ("GET", "/v1/credits", None),
+    "credits.list_entries": ("GET", f"/v1/credits/entries?{PAGE}", None),
+    "credits.list_cards": ("GET", f"/v1/support-cards?role=issuer&{PAGE}", None),
+    "credits.get_card": ("GET", "/v1/support-cards/scc_1", None),
+    "credits.preview_card": ("POST", "/v1/support-cards/preview", BEARER),
+    "credits.claim_card": ("POST", "/v1/support-cards/claim", BEARER),
+}  # fmt: skip
+SERVICES = ("accounts", "catalog", "cart", "credits")
+
+
+@pytest.fixture(scope="module")
+def contracts() -> dict[str, Any]:
+    """By service and method, what the service itself says; the gateway's own code knows none of it."""
+    found: dict[str, Any] = {}
+    for service in SERVICES:
+        classes = vars(importlib.import_module(f"{service}.service")).values()
+        service_class = next(each for each in classes if getattr(each, "name", None) == service)
+        messages = importlib.import_module(f"{service}.messages")
+        for path, text in describe(service_class, messages.EVENTS, messages.RPC_EXAMPLES).items():
+            if "/rpc/" in path:
+                found[path.replace("/rpc/", ".").removesuffix(".json")] = json.loads(text)
+    return found
+
+
+def test_every_call_is_here() -> None:
+    assert set(REQUESTS) == {name for name in REPLIES if not name.endswith(".health")}
+
+
+@pytest.mark.parametrize("name", REQUESTS)
+def test_call_fits_what_the_service_takes_and_its_answer_what_is_documented(
+    name: str, contracts: dict[str, Any], send: Send, rpc: FakeRpc, documented: Check
+) -> None:
+    if name != "accounts.authenticate":  # its times are in the past by now
+        rpc.replies[name] = contracts[name]["example"]["reply"]
+    method, path, body = REQUESTS[name]
+    answer = send(method, path, json=body, headers={**KEY, "If-Match": '"3"'})
+    assert answer.status_code < 300
+    jsonschema.validate(rpc.last(name).data, contracts[name]["request"])
+    if answer.data:
+        documented(method, path, answer)
+
+
+def test_who_needs_no_identity_is_agreed(contracts: dict[str, Any], send: Send, rpc: FakeRpc) -> None:
+    for name, (method, path, body) in REQUESTS.items():
+        if name != "accounts.sign_out":
+            send(method, path, json=body, headers=KEY)
+        if not contracts[name]["anonymous"] and name != "accounts.sign_out":
+            assert rpc.last(name).identity_token, name

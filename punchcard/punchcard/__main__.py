@@ -1,0 +1,5 @@
+"""``python -m punchcard``."""
+
+from punchcard.cli import main
+
+raise SystemExit(main())

@@ -1,0 +1,41 @@
+"""The keys of an installation: made once, kept in a file only its owner may read, handed out as environment."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from pathlib import Path
+
+from chassis.identity import public_key_of
+from chassis.sealing import Opener, new_key
+
+_SEALED_FOR = ("ACCOUNTS", "CREDITS", "NOTIFICATIONS")
+
+
+def new_keys() -> dict[str, str]:
+    """A complete set of fresh keys, by the name of the environment variable each belongs in.
+
+    Private keys belong to one service: IDENTITY_SIGNING_KEY to accounts, <NAME>_SEALING_KEY to that service,
+    CREDITS_CODE_PEPPER to credits, PAYMENTS_PROVIDER_KEY to payments and its provider.
+    """
+    signing = new_key()
+    keys = {
+        "IDENTITY_SIGNING_KEY": signing,
+        "IDENTITY_PUBLIC_KEY": public_key_of(signing),
+        "CREDITS_CODE_PEPPER": secrets.token_hex(32),
+        "PAYMENTS_PROVIDER_KEY": "sk_offline_" + secrets.token_hex(24),
+    }
+    for name in _SEALED_FOR:
+        private = new_key()
+        keys[f"{name}_SEALING_KEY"] = private
+        keys[f"{name}_SEALING_PUBLIC_KEY"] = Opener(private).public_key
+    return keys
+
+
+def kept_keys(file: Path) -> dict[str, str]:
+    """The keys in `file`, made there if it does not exist."""
+    if not file.exists():
+        file.touch(mode=0o600)
+        file.write_text(json.dumps(new_keys(), indent=2) + "\n")
+    keys: dict[str, str] = json.loads(file.read_text())
+    return keys

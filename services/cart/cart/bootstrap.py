@@ -1,0 +1,37 @@
+"""What the use cases work with, put together once a process."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cart.clients import Accounts, Catalog, Payments
+from cart.settings import Settings, read
+from chassis.persistence import Database
+from chassis.service import Runtime
+
+
+@dataclass(frozen=True, slots=True)
+class App:
+    """The parts. The time comes from the database's clock (`Reader.now`)."""
+
+    database: Database
+    settings: Settings
+    catalog: Catalog
+    accounts: Accounts
+    payments: Payments
+
+
+def bootstrap(runtime: Runtime) -> App:
+    """The parts for a running service.
+
+    Raises:
+        SettingsError: the environment is wrong.
+    """
+    settings = read(runtime.environment)
+    return App(
+        runtime.database,
+        settings,
+        Catalog(runtime.rpc),
+        Accounts(runtime.rpc),
+        Payments(runtime.rpc, settings.collect_timeout_s),
+    )

@@ -1,0 +1,141 @@
+"""The services that cart asks. Each method is one RPC; none may be called inside a transaction."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from cart import messages
+from cart.domain.order import UNKNOWN, Decline, Intent, Order
+from cart.domain.products import Deployment, Product
+from chassis.rpc.client import RpcClient
+from kernel.errors import Kind, Refusal
+from kernel.money import Money
+
+log = logging.getLogger(__name__)
+
+#: Answers of `payments.collect` by which it certainly charged nothing and never will for this order.
+_FINAL = frozenset({Kind.INVALID, Kind.NOT_FOUND, Kind.PAYMENT_REFUSED})
+
+
+@dataclass(frozen=True, slots=True)
+class PriceList:
+    """What catalog says about some products.
+
+    Args:
+        products: by sku; what it does not sell is left out.
+        terms_version: of the terms that buyers must accept now.
+    """
+
+    products: dict[str, Product]
+    terms_version: str
+
+
+class Catalog:
+    """Asks catalog."""
+
+    def __init__(self, rpc: RpcClient) -> None:
+        self._rpc = rpc
+
+    def price_lines(self, skus: Sequence[str], currency: str) -> PriceList:
+        """Products and prices as they are now.
+
+        Raises:
+            Refusal: `unavailable`.
+        """
+        reply = self._rpc.call(
+            "catalog", "price_lines", {"skus": list(skus), "currency": currency}, reply=messages.Prices()
+        )
+        products = {
+            item["sku"]: Product(**{**item, "unit_price": Money(**item["unit_price"])}) for item in reply["items"]
+        }
+        return PriceList(products, reply["terms_version"])
+
+
+class Accounts:
+    """Asks accounts."""
+
+    def __init__(self, rpc: RpcClient) -> None:
+        self._rpc = rpc
+
+    def check_deployments(self, ids: Sequence[str]) -> dict[str, Deployment]:
+        """Those of the deployments that the caller may see, by id; nobody is asked about none.
+
+        Raises:
+            Refusal: `unavailable`.
+        """
+        if not ids:
+            return {}
+        reply = self._rpc.call("accounts", "check_deployments", {"ids": list(ids)}, reply=messages.VisibleDeployments())
+        return {item["id"]: Deployment(item["id"], item["state"] == "active") for item in reply["items"]}
+
+
+class Payments:
+    """Asks payments.
+
+    Args:
+        rpc: the client.
+        collect_timeout_s: seconds to wait for a charge.
+    """
+
+    def __init__(self, rpc: RpcClient, collect_timeout_s: float) -> None:
+        self._rpc = rpc
+        self._collect_timeout_s = collect_timeout_s
+
+    def collect(self, order: Order) -> Intent:
+        """Have the order's total collected; safe to ask again, payments charges once per order.
+
+        Returns:
+            What came of it; `UNKNOWN` if payments did not answer.
+        """
+        request = {
+            "order_id": order.id,
+            "order_number": order.number,
+            "amount": order.total.as_dict(),
+            "method": order.payment_method,
+            "provider_token": order.provider_token,
+            "payer": {
+                "organization_id": order.organization_id,
+                "user_id": order.user_id,
+                "email": order.buyer_email,
+            },
+        }
+        try:
+            reply = self._rpc.call(
+                "payments", "collect", request, reply=messages.IntentReply(), timeout_s=self._collect_timeout_s
+            )
+        except Refusal as refusal:
+            if refusal.kind in _FINAL:
+                return Intent("failed", decline=Decline(refusal.code, refusal.detail))
+            log.warning("payments did not answer; the order will be resumed", extra={"code": refusal.code})
+            return UNKNOWN
+        return as_intent(reply, reply["state"])
+
+    def find_intent(self, order_id: str) -> Intent | None:
+        """What payments knows about the order; None if nothing.
+
+        Raises:
+            Refusal: `unavailable` and whatever else is not an answer.
+        """
+        try:
+            reply = self._rpc.call("payments", "get_intent", {"order_id": order_id}, reply=messages.IntentReply())
+        except Refusal as refusal:
+            if refusal.kind is Kind.NOT_FOUND:
+                return None
+            raise
+        return as_intent(reply, reply["state"])
+
+
+def as_intent(data: dict[str, Any], state: str) -> Intent:
+    """The intent of a reply or an event of payments."""
+    card, decline, amount = data.get("card"), data.get("decline"), data.get("amount")
+    return Intent(
+        state=state,
+        intent_id=data["intent_id"],
+        amount=Money(**amount) if amount else None,
+        card_brand=card["brand"] if card else None,
+        card_last4=card["last4"] if card else None,
+        decline=Decline(**decline) if decline else None,
+    )

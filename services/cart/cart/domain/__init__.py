@@ -1,0 +1,1 @@
+"""The rules of carts and orders: pure Python, no transport, no storage."""

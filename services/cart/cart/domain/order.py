@@ -1,0 +1,202 @@
+"""The order: its states, its frozen lines, and what may become of it (architecture: names)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from kernel.money import Money
+
+
+class State(StrEnum):
+    """Where an order stands. The values are stored and public: never rename one."""
+
+    PENDING_PAYMENT = "pending_payment"  # placed; a card payment is under way
+    AWAITING_PAYMENT = "awaiting_payment"  # placed; waits for a wire or check to be recorded
+    PAID = "paid"  # the money is taken; what was bought is being handed over
+    FULFILLED = "fulfilled"  # every line is handed over
+    CANCELLED = "cancelled"  # ended without payment
+    REFUNDED = "refunded"  # all the money was given back
+    PARTIALLY_REFUNDED = "partially_refunded"  # some of it was
+
+
+_NEXT: Mapping[State, frozenset[State]] = {
+    State.PENDING_PAYMENT: frozenset({State.PAID, State.CANCELLED}),
+    State.AWAITING_PAYMENT: frozenset({State.PAID, State.CANCELLED}),
+    State.PAID: frozenset({State.FULFILLED, State.REFUNDED, State.PARTIALLY_REFUNDED}),
+    State.FULFILLED: frozenset({State.REFUNDED, State.PARTIALLY_REFUNDED}),
+    State.PARTIALLY_REFUNDED: frozenset({State.REFUNDED}),
+    State.CANCELLED: frozenset(),
+    State.REFUNDED: frozenset(),
+}
+
+
+def sources(target: State) -> list[State]:
+    """The states from which an order may reach `target`; every stored transition is guarded by them."""
+    return [state for state, following in _NEXT.items() if target in following]
+
+
+class PaymentProblem(Exception):
+    """What payments says does not fit the order. Nobody can settle that but a person: the message is parked.
+
+    Args:
+        code: stable word, kept on the order.
+        detail: for the log and the dead letter.
+    """
+
+    def __init__(self, code: str, detail: str) -> None:
+        super().__init__(f"{code}: {detail}")
+        self.code = code
+
+
+@dataclass(frozen=True, slots=True)
+class Decline:
+    """Why a payment failed: the provider's stable code, and a sentence that a buyer can act on."""
+
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """What payments knows of collecting an order's total.
+
+    Args:
+        state: captured, failed, or anything else for not known yet.
+        intent_id: payments' id of it; None if payments has not answered.
+        amount: what was taken; None where payments does not say.
+        card_brand: of the card, if one was used.
+        card_last4: the last four digits of it.
+        decline: why it failed.
+    """
+
+    state: str
+    intent_id: str | None = None
+    amount: Money | None = None
+    card_brand: str | None = None
+    card_last4: str | None = None
+    decline: Decline | None = None
+
+
+#: Payments has not answered, or does not know yet itself.
+UNKNOWN = Intent("processing")
+
+
+@dataclass(frozen=True, slots=True)
+class OrderLine:
+    """A frozen line: only `awaits_credits` and `awaits_binding` change, once, from True to False.
+
+    A line is handed over when the order is paid and it awaits nothing. What neither brings credits nor is bound to a
+    deployment (hardware) awaits nothing, so it counts as handed over at payment: nothing in Punchcard ships parcels.
+    """
+
+    id: str
+    position: int
+    cart_line_id: str
+    sku: str
+    name: str
+    kind: str
+    quantity: int
+    unit_price_minor: int
+    total_minor: int
+    credits: int
+    deployment_id: str | None
+    credit_destination: str | None
+    awaits_credits: bool
+    awaits_binding: bool
+
+    @property
+    def awaits_nothing(self) -> bool:
+        """Whether everything of it has been handed over, once the order is paid."""
+        return not (self.awaits_credits or self.awaits_binding)
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """An order; the fields are the columns of its row (see `cart.storage.ORDERS`)."""
+
+    id: str
+    number: str
+    kind: str
+    state: State
+    organization_id: str
+    organization_name: str
+    user_id: str
+    buyer_email: str
+    buyer_name: str
+    buyer_language: str
+    cart_id: str
+    cart_version: int
+    currency: str
+    subtotal_minor: int
+    tax_minor: int
+    total_minor: int
+    payment_method: str
+    provider_token: str | None
+    purchase_order_number: str | None
+    terms_version: str
+    terms_accepted_at: datetime
+    client_address: str
+    idempotency_key: str
+    placed_at: datetime
+    attempts: int
+    next_attempt_at: datetime
+    intent_id: str | None = None
+    card_brand: str | None = None
+    card_last4: str | None = None
+    paid_at: datetime | None = None
+    fulfilled_at: datetime | None = None
+    cancelled_at: datetime | None = None
+    cancel_reason: str | None = None
+    problem: str | None = None
+    lines: tuple[OrderLine, ...] = ()
+
+    @property
+    def total(self) -> Money:
+        """What is to be paid."""
+        return Money(self.total_minor, self.currency)
+
+    @property
+    def awaits_nothing(self) -> bool:
+        """Whether every line has been handed over, once the order is paid."""
+        return all(line.awaits_nothing for line in self.lines)
+
+    def outcome(self, intent: Intent) -> State | None:
+        """The state that an intent brings the order to; None if it is there already or nothing is known yet.
+
+        Raises:
+            PaymentProblem: the amount is not the order's; or the order is closed the other way.
+        """
+        if intent.state == "captured":
+            return self._captured(intent)
+        if intent.state == "failed":
+            return self._failed()
+        return None
+
+    def _captured(self, intent: Intent) -> State | None:
+        if intent.amount is not None and intent.amount != self.total:
+            raise PaymentProblem(
+                "captured_amount_differs", f"order {self.id} is {self.total}, but {intent.amount} was captured"
+            )
+        if self.state == State.CANCELLED:
+            raise PaymentProblem("captured_after_cancel", f"order {self.id} was cancelled, but money was captured")
+        return State.PAID if self.state in sources(State.PAID) else None
+
+    def _failed(self) -> State | None:
+        if self.paid_at is not None:
+            raise PaymentProblem(
+                "failed_after_paid", f"order {self.id} is paid, but its payment is said to have failed"
+            )
+        return State.CANCELLED if self.state in sources(State.CANCELLED) else None
+
+
+def order_number(serial: int, placed_at: datetime) -> str:
+    """The number for people: ``PC-2026-000123``. The serial never starts again; it may have gaps."""
+    return f"PC-{placed_at.year}-{serial:06d}"
+
+
+def next_attempt_at(now: datetime, attempts: int, first_s: int, most_s: int) -> datetime:
+    """When an unanswered payment is asked about again: `first_s` seconds, doubling, at most `most_s`."""
+    return now + timedelta(seconds=min(first_s * 2 ** min(attempts, 16), most_s))

@@ -1,0 +1,43 @@
+"""What cart knows of a product and of a deployment; catalog and accounts own them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from kernel.money import Money
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """A product as catalog sold it when it was last asked.
+
+    Args:
+        sku: its name for programs.
+        name: its name for people.
+        kind: credit_pack, contract, licence or hardware.
+        credits: credits that one piece brings; 0 if none.
+        needs_deployment: whether a line of it must name a deployment.
+        max_quantity: pieces of it on one line at most.
+        unit_price: for one piece.
+    """
+
+    sku: str
+    name: str
+    kind: str
+    credits: int
+    needs_deployment: bool
+    max_quantity: int
+    unit_price: Money
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """A deployment that the caller may see.
+
+    Args:
+        id: accounts' id of it.
+        active: False once it is retired: nothing can be bound to it any more.
+    """
+
+    id: str
+    active: bool

@@ -1,0 +1,468 @@
+"""What comes in and goes out: RPC requests and replies, the events cart emits, and what it reads of others."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from marshmallow import ValidationError, fields, validate
+
+from cart.domain.cart import DESTINATIONS
+from cart.domain.order import State
+from chassis.messages import EventType, PlainString, RequestSchema, StrictInteger, TolerantSchema, money
+from kernel.card_numbers import contains_card_number
+
+#: Far above any product's own limit; keeps a number that no database column holds out of the rules.
+_MOST_PIECES = 1_000_000
+_METHODS = ("card", "wire", "check", "quote")
+
+
+def _identifier(**options: Any) -> PlainString:
+    return PlainString(max_length=64, **options)
+
+
+def _moment(**options: Any) -> fields.String:
+    """A moment that is RFC 3339 text already: stored answers are replayed as they were."""
+    return fields.String(metadata={"format": "date-time"}, **options)
+
+
+def _no_card_number(value: str) -> None:
+    if contains_card_number(value):
+        raise ValidationError("This looks like a card number. Card numbers go to the payment provider only.")
+
+
+def _printable(value: str) -> None:
+    if not value.isprintable():
+        raise ValidationError("Use printable characters only.")
+
+
+# --- requests ---
+
+
+class GetCart(RequestSchema):
+    """Nothing: a user has one cart."""
+
+
+class _Change(RequestSchema):
+    if_match = StrictInteger(allow_none=True, load_default=None)
+
+
+class AddLine(_Change):
+    """Another line."""
+
+    sku = _identifier(required=True)
+    quantity = StrictInteger(required=True, validate=validate.Range(min=1, max=_MOST_PIECES))
+    deployment_id = _identifier(allow_none=True, load_default=None)
+    credit_destination = fields.String(allow_none=True, load_default=None, validate=validate.OneOf(DESTINATIONS))
+
+
+class UpdateLine(_Change):
+    """Other values for a line. What is left out stays; null takes a choice back."""
+
+    line_id = _identifier(required=True)
+    quantity = StrictInteger(validate=validate.Range(min=1, max=_MOST_PIECES))
+    deployment_id = _identifier(allow_none=True)
+    credit_destination = fields.String(allow_none=True, validate=validate.OneOf(DESTINATIONS))
+
+
+class RemoveLine(_Change):
+    """A line to take out."""
+
+    line_id = _identifier(required=True)
+
+
+class ApplyDeployment(_Change):
+    """Apply to All."""
+
+    deployment_id = _identifier(required=True)
+
+
+class PaymentWish(RequestSchema):
+    """How to pay."""
+
+    method = fields.String(required=True, validate=validate.OneOf(_METHODS))
+    payment_method_id = _identifier(allow_none=True, load_default=None)
+    provider_token = PlainString(max_length=255, allow_none=True, load_default=None, validate=_no_card_number)
+
+
+class PurchaseOrder(RequestSchema):
+    """The buyer's own reference."""
+
+    number = PlainString(max_length=64, required=True, validate=_no_card_number)
+
+
+class PlaceOrder(RequestSchema):
+    """Process Order."""
+
+    idempotency_key = fields.String(required=True, validate=[validate.Length(min=1, max=255), _printable])
+    payment = fields.Nested(PaymentWish, required=True)
+    billing_address_id = _identifier(allow_none=True, load_default=None)
+    purchase_order = fields.Nested(PurchaseOrder, allow_none=True, load_default=None)
+    accept_terms = PlainString(max_length=40, allow_none=True, load_default=None)
+    expected_total = money(allow_none=True, load_default=None)
+    client_address = PlainString(max_length=64, required=True)
+
+
+class GetOrder(RequestSchema):
+    """One order."""
+
+    id = _identifier(required=True)
+
+
+class ListOrders(RequestSchema):
+    """A page of orders."""
+
+    state = fields.String(allow_none=True, load_default=None, validate=validate.OneOf([str(state) for state in State]))
+    kind = fields.String(allow_none=True, load_default=None, validate=validate.OneOf(["order", "quote"]))
+    purchase_order = PlainString(max_length=64, allow_none=True, load_default=None)
+    limit = StrictInteger(load_default=20, validate=validate.Range(min=1, max=100))
+    cursor = fields.String(allow_none=True, load_default=None, validate=validate.Length(max=200))
+
+
+# --- replies ---
+
+
+class Totals(RequestSchema):
+    """The sums of a cart or an order."""
+
+    subtotal = money(required=True)
+    tax = money(required=True)
+    total = money(required=True)
+
+
+class CartLineReply(RequestSchema):
+    """A line of the cart."""
+
+    id = fields.String(required=True)
+    sku = fields.String(required=True)
+    name = fields.String(required=True)
+    kind = fields.String(required=True)
+    quantity = StrictInteger(required=True)
+    unit_price = money(required=True)
+    total = money(required=True)
+    credits = StrictInteger(required=True)
+    needs_deployment = fields.Boolean(required=True)
+    deployment_id = fields.String(required=True, allow_none=True)
+    credit_destination = fields.String(required=True, allow_none=True)
+    available = fields.Boolean(required=True)
+    missing = fields.List(fields.String(), required=True)
+
+
+class CartReply(RequestSchema):
+    """The cart."""
+
+    id = fields.String(required=True)
+    version = StrictInteger(required=True)
+    currency = fields.String(required=True)
+    lines = fields.List(fields.Nested(CartLineReply), required=True)
+    totals = fields.Nested(Totals, required=True)
+    line_count = StrictInteger(required=True)
+    terms_version = fields.String(required=True)
+
+
+class SkippedLine(RequestSchema):
+    """A line that Apply to All left alone, and why."""
+
+    line_id = fields.String(required=True)
+    reason = fields.String(required=True)
+
+
+class AppliedReply(CartReply):
+    """The cart after Apply to All."""
+
+    applied = fields.List(fields.String(), required=True)
+    skipped = fields.List(fields.Nested(SkippedLine), required=True)
+
+
+class Card(TolerantSchema):
+    """What may be shown of a payment card."""
+
+    brand = fields.String(required=True)
+    last4 = fields.String(required=True)
+
+
+class OrderLineReply(RequestSchema):
+    """A frozen line."""
+
+    id = fields.String(required=True)
+    sku = fields.String(required=True)
+    name = fields.String(required=True)
+    kind = fields.String(required=True)
+    quantity = StrictInteger(required=True)
+    unit_price = money(required=True)
+    total = money(required=True)
+    credits = StrictInteger(required=True)
+    deployment_id = fields.String(required=True, allow_none=True)
+    credit_destination = fields.String(required=True, allow_none=True)
+    fulfilment = fields.String(required=True, validate=validate.OneOf(["pending", "fulfilled"]))
+
+
+class PaymentReply(RequestSchema):
+    """How an order is paid, and how far that is."""
+
+    method = fields.String(required=True)
+    state = fields.String(required=True, validate=validate.OneOf(["processing", "captured", "failed"]))
+    card = fields.Nested(Card, required=True, allow_none=True)
+
+
+class OrderReply(RequestSchema):
+    """An order."""
+
+    id = fields.String(required=True)
+    kind = fields.String(required=True)
+    number = fields.String(required=True)
+    state = fields.String(required=True)
+    lines = fields.List(fields.Nested(OrderLineReply), required=True)
+    totals = fields.Nested(Totals, required=True)
+    payment = fields.Nested(PaymentReply, required=True)
+    instructions = fields.Dict(required=True, allow_none=True)
+    purchase_order = fields.Nested(PurchaseOrder, required=True, allow_none=True)
+    terms_version = fields.String(required=True)
+    placed_at = _moment(required=True)
+    expires_at = _moment(required=True, allow_none=True)
+    paid_at = _moment(required=True, allow_none=True)
+    fulfilled_at = _moment(required=True, allow_none=True)
+    cancel_reason = fields.String(required=True, allow_none=True)
+    next_action = fields.Dict(required=True, allow_none=True)
+
+
+class PlacedReply(RequestSchema):
+    """The order that was placed (status 201: paid), or is being paid (202)."""
+
+    order = fields.Nested(OrderReply, required=True)
+    replayed = fields.Boolean(required=True)
+    status = StrictInteger(required=True, validate=validate.OneOf([201, 202]))
+
+
+class OrderList(RequestSchema):
+    """A page of orders."""
+
+    items = fields.List(fields.Nested(OrderReply), required=True)
+    next = fields.String(required=True, allow_none=True)
+
+
+# --- what cart emits ---
+
+
+class _PaidOrganization(RequestSchema):
+    id = fields.String(required=True)
+    name = fields.String(required=True)
+
+
+class _PaidBuyer(RequestSchema):
+    user_id = fields.String(required=True)
+    email = fields.String(required=True)
+    name = fields.String(required=True)
+    language = fields.String(required=True)
+
+
+class _PaidLine(RequestSchema):
+    id = fields.String(required=True)
+    sku = fields.String(required=True)
+    name = fields.String(required=True)
+    kind = fields.String(required=True)
+    quantity = StrictInteger(required=True)
+    unit_price = money(required=True)
+    total = money(required=True)
+    credits = StrictInteger(required=True)
+    deployment_id = fields.String(required=True, allow_none=True)
+    credit_destination = fields.String(required=True, allow_none=True)
+
+
+class _PaidWith(RequestSchema):
+    method = fields.String(required=True)
+    card = fields.Nested(Card, required=True, allow_none=True)
+
+
+class OrderPaid(RequestSchema):
+    """An order is paid: hand over what was bought."""
+
+    order_id = fields.String(required=True)
+    number = fields.String(required=True)
+    paid_at = _moment(required=True)
+    organization = fields.Nested(_PaidOrganization, required=True)
+    buyer = fields.Nested(_PaidBuyer, required=True)
+    lines = fields.List(fields.Nested(_PaidLine), required=True)
+    totals = fields.Nested(Totals, required=True)
+    payment = fields.Nested(_PaidWith, required=True)
+    purchase_order_number = fields.String(required=True, allow_none=True)
+    terms_version = fields.String(required=True)
+
+
+def _usd(amount_minor: int) -> dict[str, Any]:
+    return {"amount_minor": amount_minor, "currency": "USD"}
+
+
+_TOTALS = {"subtotal": _usd(24000), "tax": _usd(0), "total": _usd(24000)}
+_PAID_LINE: dict[str, Any] = {
+    "id": "oln_01JDB0000000000000000000A1", "sku": "SUPPORT-120", "name": "120 support credits", "kind": "credit_pack",
+    "quantity": 2, "unit_price": _usd(12000), "total": _usd(24000), "credits": 120, "deployment_id": None,
+    "credit_destination": "support_card",
+}  # fmt: skip
+_CARD = {"brand": "visa", "last4": "4242"}
+
+ORDER_PAID = EventType(
+    "cart.order_paid.v1",
+    OrderPaid(),
+    {
+        "order_id": "ord_01JDB0000000000000000000A0",
+        "number": "PC-2026-000123",
+        "paid_at": "2026-11-22T12:00:00.000Z",
+        "organization": {"id": "org_acme", "name": "Acme"},
+        "buyer": {"user_id": "usr_ada", "email": "ada@acme.example", "name": "Ada Buyer", "language": "en"},
+        "lines": [_PAID_LINE],
+        "totals": _TOTALS,
+        "payment": {"method": "card", "card": _CARD},
+        "purchase_order_number": "PO-77",
+        "terms_version": "2026-11",
+    },
+)
+
+EVENTS = (ORDER_PAID,)
+
+
+# --- what cart reads of others ---
+
+
+class PricedProduct(TolerantSchema):
+    """A product, of catalog."""
+
+    sku = fields.String(required=True)
+    name = fields.String(required=True)
+    kind = fields.String(required=True)
+    credits = StrictInteger(required=True)
+    needs_deployment = fields.Boolean(required=True)
+    max_quantity = StrictInteger(required=True)
+    unit_price = money(required=True)
+
+
+class Prices(TolerantSchema):
+    """Reply of ``catalog.price_lines``."""
+
+    items = fields.List(fields.Nested(PricedProduct), required=True)
+    terms_version = fields.String(required=True)
+
+
+class VisibleDeployment(TolerantSchema):
+    """A deployment, of accounts."""
+
+    id = fields.String(required=True)
+    state = fields.String(required=True)
+
+
+class VisibleDeployments(TolerantSchema):
+    """Reply of ``accounts.check_deployments``."""
+
+    items = fields.List(fields.Nested(VisibleDeployment), required=True)
+
+
+class DeclineSchema(TolerantSchema):
+    """Why a payment failed."""
+
+    code = fields.String(required=True)
+    message = fields.String(required=True)
+
+
+class IntentReply(TolerantSchema):
+    """Reply of ``payments.collect`` and ``payments.get_intent``."""
+
+    intent_id = fields.String(required=True)
+    state = fields.String(required=True)
+    decline = fields.Nested(DeclineSchema, allow_none=True, load_default=None)
+    card = fields.Nested(Card, allow_none=True, load_default=None)
+    amount = money(allow_none=True, load_default=None)
+
+
+class PaymentCaptured(TolerantSchema):
+    """``payments.captured.v1``."""
+
+    order_id = fields.String(required=True)
+    intent_id = fields.String(required=True)
+    amount = money(required=True)
+    card = fields.Nested(Card, allow_none=True, load_default=None)
+
+
+class PaymentFailed(TolerantSchema):
+    """``payments.failed.v1``."""
+
+    order_id = fields.String(required=True)
+    intent_id = fields.String(required=True)
+    decline = fields.Nested(DeclineSchema, required=True)
+
+
+class LinesHandedOver(TolerantSchema):
+    """``credits.order_credited.v1`` and ``accounts.order_bound.v1``."""
+
+    order_id = fields.String(required=True)
+    line_ids = fields.List(fields.String(), required=True)
+
+
+# --- examples, for the contract ---
+
+_CART: dict[str, Any] = {
+    "id": "crt_01JDB0000000000000000000C0",
+    "version": 1,
+    "currency": "USD",
+    "lines": [
+        {
+            "id": "cln_01JDB0000000000000000000C1", "sku": "SUPPORT-120", "name": "120 support credits",
+            "kind": "credit_pack", "quantity": 2, "unit_price": _usd(12000), "total": _usd(24000), "credits": 120,
+            "needs_deployment": False, "deployment_id": None, "credit_destination": None, "available": True,
+            "missing": ["credit_destination"],
+        }
+    ],
+    "totals": _TOTALS,
+    "line_count": 1,
+    "terms_version": "2026-11",
+}  # fmt: skip
+_ORDER: dict[str, Any] = {
+    "id": "ord_01JDB0000000000000000000A0",
+    "kind": "order",
+    "number": "PC-2026-000123",
+    "state": "paid",
+    "lines": [{**_PAID_LINE, "fulfilment": "pending"}],
+    "totals": _TOTALS,
+    "payment": {"method": "card", "state": "captured", "card": _CARD},
+    "instructions": None,
+    "purchase_order": {"number": "PO-77"},
+    "terms_version": "2026-11",
+    "placed_at": "2026-11-22T11:59:59.000Z",
+    "expires_at": None,
+    "paid_at": "2026-11-22T12:00:00.000Z",
+    "fulfilled_at": None,
+    "cancel_reason": None,
+    "next_action": None,
+}
+_LINE_ID = _CART["lines"][0]["id"]
+
+RPC_EXAMPLES: dict[str, dict[str, Any]] = {
+    "get_cart": {"request": {}, "reply": _CART},
+    "add_line": {
+        "request": {
+            "sku": "SUPPORT-120", "quantity": 2, "deployment_id": None, "credit_destination": None, "if_match": 0
+        },
+        "reply": _CART,
+    },
+    "update_line": {"request": {"line_id": _LINE_ID, "quantity": 2, "if_match": 1}, "reply": _CART},
+    "remove_line": {"request": {"line_id": "cln_01JDB0000000000000000000C2"}, "reply": _CART},
+    "apply_deployment": {
+        "request": {"deployment_id": "dep_1"},
+        "reply": {**_CART, "applied": [], "skipped": [{"line_id": _LINE_ID, "reason": "deployment_not_needed"}]},
+    },
+    "place_order": {
+        "request": {
+            "idempotency_key": "8f14e45f-ea5d-4c3a-9c56-2f7d7b0f6a10",
+            "payment": {"method": "card", "payment_method_id": None, "provider_token": "tok_success"},
+            "billing_address_id": None,
+            "purchase_order": {"number": "PO-77"},
+            "accept_terms": "2026-11",
+            "expected_total": _usd(24000),
+            "client_address": "192.0.2.7",
+        },
+        "reply": {"order": _ORDER, "replayed": False, "status": 201},
+    },
+    "get_order": {"request": {"id": _ORDER["id"]}, "reply": _ORDER},
+    "list_orders": {
+        "request": {"state": "paid", "kind": "order", "purchase_order": "PO-77", "limit": 20, "cursor": None},
+        "reply": {"items": [_ORDER], "next": None},
+    },
+}  # fmt: skip

@@ -1,0 +1,6 @@
+"""Alembic's entrance."""
+
+from cart.storage import METADATA
+from chassis.persistence.migrations import run_environment
+
+run_environment(METADATA)

@@ -1,0 +1,94 @@
+"""The entrypoints of cart."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cart import messages
+from cart.bootstrap import bootstrap
+from cart.clients import as_intent
+from cart.use_cases.add_line import add_line
+from cart.use_cases.apply_deployment import apply_deployment
+from cart.use_cases.get_cart import get_cart
+from cart.use_cases.get_order import get_order
+from cart.use_cases.hand_over_lines import hand_over_lines
+from cart.use_cases.list_orders import list_orders
+from cart.use_cases.place_order import place_order
+from cart.use_cases.remove_line import remove_line
+from cart.use_cases.resume_orders import resume_orders
+from cart.use_cases.settle_order import settle_order_by_event
+from cart.use_cases.update_line import update_line
+from chassis.messages import Event
+from chassis.service import Call, Provided, Service, consume, every, rpc
+
+
+class CartService(Service):
+    """Carts, orders, and the checkout."""
+
+    name = "cart"
+    app = Provided(bootstrap)
+
+    @rpc(request=messages.GetCart(), reply=messages.CartReply())
+    def get_cart(self, call: Call) -> dict[str, Any]:
+        """The caller's cart."""
+        return get_cart(self.app, call.caller)
+
+    @rpc(request=messages.AddLine(), reply=messages.CartReply())
+    def add_line(self, call: Call) -> dict[str, Any]:
+        """Add to cart."""
+        return add_line(self.app, call.caller, **call.data)
+
+    @rpc(request=messages.UpdateLine(), reply=messages.CartReply())
+    def update_line(self, call: Call) -> dict[str, Any]:
+        """Change a line."""
+        return update_line(self.app, call.caller, **call.data)
+
+    @rpc(request=messages.RemoveLine(), reply=messages.CartReply())
+    def remove_line(self, call: Call) -> dict[str, Any]:
+        """Take a line out."""
+        return remove_line(self.app, call.caller, **call.data)
+
+    @rpc(request=messages.ApplyDeployment(), reply=messages.AppliedReply())
+    def apply_deployment(self, call: Call) -> dict[str, Any]:
+        """Apply to All."""
+        return apply_deployment(self.app, call.caller, **call.data)
+
+    @rpc(request=messages.PlaceOrder(), reply=messages.PlacedReply())
+    def place_order(self, call: Call) -> dict[str, Any]:
+        """Process Order."""
+        return place_order(self.app, call.caller, **call.data)
+
+    @rpc(request=messages.GetOrder(), reply=messages.OrderReply())
+    def get_order(self, call: Call) -> dict[str, Any]:
+        """One order of the caller's organisation."""
+        return get_order(self.app, call.caller, call.data["id"])
+
+    @rpc(request=messages.ListOrders(), reply=messages.OrderList())
+    def list_orders(self, call: Call) -> dict[str, Any]:
+        """The orders of the caller's organisation."""
+        return list_orders(self.app, call.caller, **call.data)
+
+    @consume("payments.captured.v1", messages.PaymentCaptured())
+    def on_payment_captured(self, event: Event) -> None:
+        """The order is paid."""
+        settle_order_by_event(self.app, event, as_intent(event.data, "captured"))
+
+    @consume("payments.failed.v1", messages.PaymentFailed())
+    def on_payment_failed(self, event: Event) -> None:
+        """The order is cancelled."""
+        settle_order_by_event(self.app, event, as_intent(event.data, "failed"))
+
+    @consume("credits.order_credited.v1", messages.LinesHandedOver())
+    def on_order_credited(self, event: Event) -> None:
+        """Credits were granted, or put on cards."""
+        hand_over_lines(self.app, event, "awaits_credits")
+
+    @consume("accounts.order_bound.v1", messages.LinesHandedOver())
+    def on_order_bound(self, event: Event) -> None:
+        """Contracts and licences were bound."""
+        hand_over_lines(self.app, event, "awaits_binding")
+
+    @every(2.0)
+    def resume_orders(self) -> None:
+        """Ask again about payments that nobody has answered for."""
+        resume_orders(self.app)

@@ -1,0 +1,47 @@
+"""What can be set from outside; the only reader of the environment."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from chassis.settings import Environment, SettingsError
+from kernel.money import MINOR_DIGITS
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The settings of cart.
+
+    Args:
+        currency: of every cart, ISO 4217.
+        collect_timeout_s: seconds that a checkout waits for payments.
+        resume_after_s: seconds after which an order whose payment is not known is asked about; doubles each time.
+        resume_at_most_s: the longest wait between two such questions, in seconds.
+    """
+
+    currency: str = "USD"
+    collect_timeout_s: int = 8
+    resume_after_s: int = 10
+    resume_at_most_s: int = 30
+
+
+def read(environment: Environment) -> Settings:
+    """Read the settings.
+
+    Raises:
+        SettingsError: naming what is wrong.
+    """
+    settings = Settings(
+        currency=environment.text("CART_CURRENCY", "USD"),
+        collect_timeout_s=environment.integer("CART_COLLECT_TIMEOUT_S", 8),
+        resume_after_s=environment.integer("CART_RESUME_AFTER_S", 10),
+        resume_at_most_s=environment.integer("CART_RESUME_AT_MOST_S", 30),
+    )
+    environment.check()
+    if settings.currency not in MINOR_DIGITS:
+        raise SettingsError(f"CART_CURRENCY is {settings.currency!r}, not one of {', '.join(sorted(MINOR_DIGITS))}")
+    if not 1 <= settings.collect_timeout_s < settings.resume_after_s <= settings.resume_at_most_s:
+        raise SettingsError(
+            "CART_COLLECT_TIMEOUT_S < CART_RESUME_AFTER_S <= CART_RESUME_AT_MOST_S must hold, in seconds"
+        )
+    return settings

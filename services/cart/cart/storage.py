@@ -1,0 +1,488 @@
+"""Tables and queries. It only stores: what may be is decided in `cart.domain`, and guarded here by constraints."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, replace
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from cart.domain.cart import Cart, Line
+from cart.domain.order import Order, OrderLine, State, sources
+from cart.domain.products import Product
+from chassis.identity import Identity
+from chassis.persistence import Reader, Transaction, UtcDateTimeColumn, add_messaging_tables
+from chassis.persistence.paging import page
+from chassis.persistence.tables import IDEMPOTENCY_KEY
+from kernel.ids import new_id
+from kernel.money import Money
+
+METADATA = sa.MetaData()
+add_messaging_tables(METADATA)
+
+_DESTINATION = "credit_destination IN ('organization', 'support_card')"
+#: One card payment at a time per cart: a second order cannot pay for the same lines while the first is under way.
+_PAYMENT_UNDER_WAY = "state = 'pending_payment' AND problem IS NULL"
+
+CART = sa.Table(
+    "cart",
+    METADATA,
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("organization_id", sa.String(64), nullable=False),
+    sa.Column("user_id", sa.String(64), nullable=False),
+    sa.Column("currency", sa.String(3), nullable=False),
+    sa.Column("version", sa.Integer, nullable=False),
+    sa.Column("updated_at", UtcDateTimeColumn, nullable=False),
+    sa.UniqueConstraint("organization_id", "user_id", name="cart_one_per_user"),
+    sa.CheckConstraint("version >= 0", name="cart_version_counts"),
+)
+
+CART_LINE = sa.Table(
+    "cart_line",
+    METADATA,
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("cart_id", sa.String(64), sa.ForeignKey("cart.id"), nullable=False),
+    sa.Column("sku", sa.String(64), nullable=False),
+    sa.Column("quantity", sa.Integer, nullable=False),
+    sa.Column("deployment_id", sa.String(64)),
+    sa.Column("credit_destination", sa.String(20)),
+    # the product as the buyer last saw it
+    sa.Column("name", sa.String(200), nullable=False),
+    sa.Column("kind", sa.String(20), nullable=False),
+    sa.Column("credits", sa.Integer, nullable=False),
+    sa.Column("needs_deployment", sa.Boolean, nullable=False),
+    sa.Column("max_quantity", sa.Integer, nullable=False),
+    sa.Column("unit_price_minor", sa.BigInteger, nullable=False),
+    sa.CheckConstraint("quantity > 0", name="cart_line_quantity"),
+    sa.CheckConstraint("unit_price_minor >= 0", name="cart_line_price"),
+    sa.CheckConstraint(f"credit_destination IS NULL OR {_DESTINATION}", name="cart_line_destination"),
+)
+sa.Index(
+    "cart_line_key",
+    CART_LINE.c.cart_id,
+    CART_LINE.c.sku,
+    sa.func.coalesce(CART_LINE.c.deployment_id, ""),
+    sa.func.coalesce(CART_LINE.c.credit_destination, ""),
+    unique=True,
+)
+
+ORDER_NUMBER = sa.Table(
+    "order_number",
+    METADATA,
+    sa.Column("serial", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("taken_at", UtcDateTimeColumn, nullable=False),
+)
+
+ORDERS = sa.Table(
+    "orders",
+    METADATA,
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("number", sa.String(32), nullable=False),
+    sa.Column("kind", sa.String(10), nullable=False),
+    sa.Column("state", sa.String(20), nullable=False),
+    sa.Column("organization_id", sa.String(64), nullable=False),
+    sa.Column("organization_name", sa.String(200), nullable=False),
+    sa.Column("user_id", sa.String(64), nullable=False),
+    sa.Column("buyer_email", sa.String(320), nullable=False),
+    sa.Column("buyer_name", sa.String(200), nullable=False),
+    sa.Column("buyer_language", sa.String(20), nullable=False),
+    sa.Column("cart_id", sa.String(64), sa.ForeignKey("cart.id"), nullable=False),
+    sa.Column("cart_version", sa.Integer, nullable=False),
+    sa.Column("currency", sa.String(3), nullable=False),
+    sa.Column("subtotal_minor", sa.BigInteger, nullable=False),
+    sa.Column("tax_minor", sa.BigInteger, nullable=False),
+    sa.Column("total_minor", sa.BigInteger, nullable=False),
+    sa.Column("payment_method", sa.String(10), nullable=False),
+    sa.Column("provider_token", sa.String(255)),  # one-time; forgotten as soon as the payment has ended
+    sa.Column("purchase_order_number", sa.String(64)),
+    sa.Column("terms_version", sa.String(40), nullable=False),
+    sa.Column("terms_accepted_at", UtcDateTimeColumn, nullable=False),
+    sa.Column("client_address", sa.String(64), nullable=False),
+    sa.Column("idempotency_key", sa.String(255), nullable=False),
+    sa.Column("placed_at", UtcDateTimeColumn, nullable=False),
+    sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("next_attempt_at", UtcDateTimeColumn, nullable=False),
+    sa.Column("intent_id", sa.String(64)),
+    sa.Column("card_brand", sa.String(20)),
+    sa.Column("card_last4", sa.String(4)),
+    sa.Column("paid_at", UtcDateTimeColumn),
+    sa.Column("fulfilled_at", UtcDateTimeColumn),
+    sa.Column("cancelled_at", UtcDateTimeColumn),
+    sa.Column("cancel_reason", sa.String(64)),
+    sa.Column("problem", sa.String(64)),  # set: a person must look at it, and nothing is tried any more
+    sa.UniqueConstraint("number", name="orders_number"),
+    sa.CheckConstraint("kind IN ('order', 'quote')", name="orders_kind"),
+    sa.CheckConstraint(
+        "state IN ('pending_payment', 'awaiting_payment', 'paid', 'fulfilled', 'cancelled', 'refunded', "
+        "'partially_refunded')",
+        name="orders_state",
+    ),
+    sa.CheckConstraint("payment_method IN ('card', 'wire', 'check')", name="orders_payment_method"),
+    sa.CheckConstraint(
+        "subtotal_minor >= 0 AND tax_minor >= 0 AND total_minor = subtotal_minor + tax_minor", name="orders_amounts"
+    ),
+    sa.CheckConstraint(
+        "(paid_at IS NULL) = (state IN ('pending_payment', 'awaiting_payment', 'cancelled'))", name="orders_paid_at"
+    ),
+    sa.CheckConstraint("state <> 'fulfilled' OR fulfilled_at IS NOT NULL", name="orders_fulfilled_at"),
+    sa.CheckConstraint(
+        "(state = 'cancelled') = (cancelled_at IS NOT NULL AND cancel_reason IS NOT NULL)", name="orders_cancelled_at"
+    ),
+    sa.Index("orders_list", "organization_id", "id"),
+    sa.Index(
+        "orders_one_payment_under_way",
+        "cart_id",
+        unique=True,
+        sqlite_where=sa.text(_PAYMENT_UNDER_WAY),
+        postgresql_where=sa.text(_PAYMENT_UNDER_WAY),
+    ),
+    sa.Index(
+        "orders_to_resume",
+        "next_attempt_at",
+        sqlite_where=sa.text(_PAYMENT_UNDER_WAY),
+        postgresql_where=sa.text(_PAYMENT_UNDER_WAY),
+    ),
+)
+
+ORDER_LINE = sa.Table(
+    "order_line",
+    METADATA,
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("order_id", sa.String(64), sa.ForeignKey("orders.id"), nullable=False),
+    sa.Column("position", sa.Integer, nullable=False),
+    sa.Column("cart_line_id", sa.String(64), nullable=False),
+    sa.Column("sku", sa.String(64), nullable=False),
+    sa.Column("name", sa.String(200), nullable=False),
+    sa.Column("kind", sa.String(20), nullable=False),
+    sa.Column("quantity", sa.Integer, nullable=False),
+    sa.Column("unit_price_minor", sa.BigInteger, nullable=False),
+    sa.Column("total_minor", sa.BigInteger, nullable=False),
+    sa.Column("credits", sa.Integer, nullable=False),
+    sa.Column("deployment_id", sa.String(64)),
+    sa.Column("credit_destination", sa.String(20)),
+    # fulfilment: the only columns that change (a trigger refuses the rest)
+    sa.Column("awaits_credits", sa.Boolean, nullable=False),
+    sa.Column("awaits_binding", sa.Boolean, nullable=False),
+    sa.UniqueConstraint("order_id", "position", name="order_line_position"),
+    sa.CheckConstraint("quantity > 0", name="order_line_quantity"),
+    sa.CheckConstraint(
+        "unit_price_minor >= 0 AND total_minor = unit_price_minor * quantity", name="order_line_amounts"
+    ),
+    sa.CheckConstraint("credits >= 0", name="order_line_credits"),
+    sa.CheckConstraint(f"credit_destination IS NULL OR {_DESTINATION}", name="order_line_destination"),
+    sa.CheckConstraint("(credits > 0) = (credit_destination IS NOT NULL)", name="order_line_credits_go_somewhere"),
+)
+
+_CART_LINE_COLUMNS = [column for column in CART_LINE.c if column.name != "cart_id"]
+_ORDER_LINE_COLUMNS = [column for column in ORDER_LINE.c if column.name != "order_id"]
+
+
+# --- carts ---
+
+
+def read_cart(reader: Reader, owner: Identity) -> Cart | None:
+    """The user's open cart with its lines, in one statement; None if there has never been one."""
+    rows = reader.all(
+        sa.select(
+            CART.c.id.label("of_cart"), CART.c.version, CART.c.currency, *_CART_LINE_COLUMNS
+        )
+        .select_from(CART.outerjoin(CART_LINE, CART_LINE.c.cart_id == CART.c.id))
+        .where(*_is_of(owner))
+        .order_by(CART_LINE.c.id)
+    )  # fmt: skip
+    if not rows:
+        return None
+    first = rows[0]
+    lines = tuple(_cart_line(row) for row in rows if row["id"] is not None)
+    return Cart(first["of_cart"], first["version"], first["currency"], lines)
+
+
+def lock_cart(transaction: Transaction, owner: Identity, currency: str) -> Cart:
+    """The user's open cart, which nobody else changes until the transaction ends; made if there is none.
+
+    The lines are read after the lock is held: a join in the locking statement could give older ones.
+    """
+    lock = sa.select(CART.c.id).where(*_is_of(owner)).with_for_update()
+    if transaction.scalar(lock) is None:
+        transaction.insert_new(
+            CART,
+            {"id": new_id("crt"), "organization_id": owner.organization_id, "user_id": owner.user_id,
+             "currency": currency, "version": 0, "updated_at": transaction.now},
+        )  # fmt: skip
+        transaction.scalar(lock)
+    cart = read_cart(transaction, owner)
+    if cart is None:
+        raise RuntimeError("a cart that was just locked is gone")
+    return cart
+
+
+def save_cart(transaction: Transaction, before: Cart, after: Cart) -> Cart:
+    """Store what changed of a locked cart. The version grows only if a line was added, changed or removed.
+
+    Returns:
+        The cart as stored.
+    """
+    old = {line.id: line for line in before.lines}
+    new = {line.id: line for line in after.lines}
+    # removed first: a line that takes the place of another may then have its values
+    remove_cart_lines(transaction, [line_id for line_id in old if line_id not in new])
+    for line in after.lines:
+        values = _cart_line_values(line)
+        if line.id not in old:
+            transaction.execute(sa.insert(CART_LINE).values(cart_id=after.id, **values))
+        elif values != _cart_line_values(old[line.id]):
+            transaction.execute(sa.update(CART_LINE).where(CART_LINE.c.id == line.id).values(**values))
+    if [_choices(line) for line in before.lines] == [_choices(line) for line in after.lines]:
+        return after
+    bump_version(transaction, after.id)
+    return replace(after, version=before.version + 1)
+
+
+def remove_cart_lines(transaction: Transaction, line_ids: Sequence[str]) -> None:
+    """Remove lines of a locked cart."""
+    if line_ids:
+        transaction.execute(sa.delete(CART_LINE).where(CART_LINE.c.id.in_(line_ids)))
+
+
+def lower_cart_lines(transaction: Transaction, lines: Iterable[OrderLine]) -> None:
+    """Take ordered pieces off lines of a locked cart; a line of which nothing is left goes."""
+    for line in lines:
+        is_it = CART_LINE.c.id == line.cart_line_id
+        left = sa.update(CART_LINE).where(is_it, CART_LINE.c.quantity > line.quantity)
+        if not transaction.execute(left.values(quantity=CART_LINE.c.quantity - line.quantity)).rowcount:
+            transaction.execute(sa.delete(CART_LINE).where(is_it))
+
+
+def bump_version(transaction: Transaction, cart_id: str) -> None:
+    """Have the ETag of a locked cart change."""
+    transaction.execute(
+        sa.update(CART)
+        .where(CART.c.id == cart_id)
+        .values(version=CART.c.version + 1, updated_at=transaction.now)
+    )  # fmt: skip
+
+
+def lock_cart_version(transaction: Transaction, cart_id: str) -> int | None:
+    """The version of a cart, which nobody else changes until the transaction ends."""
+    version: int | None = transaction.scalar(
+        sa.select(CART.c.version).where(CART.c.id == cart_id).with_for_update()
+    )  # fmt: skip
+    return version
+
+
+# --- orders ---
+
+
+def take_order_serial(transaction: Transaction) -> int:
+    """The next number of an order; concurrent ones do not wait for each other, and a rollback leaves a gap."""
+    taken = sa.insert(ORDER_NUMBER).values(taken_at=transaction.now).returning(ORDER_NUMBER.c.serial)
+    serial: int = transaction.execute(taken).scalar_one()
+    return serial
+
+
+def insert_order(transaction: Transaction, order: Order) -> bool:
+    """Store a new order with its frozen lines; False if a payment for the same cart is under way."""
+    values = {**asdict(order), "state": str(order.state)}
+    del values["lines"]
+    if not transaction.insert_new(ORDERS, values):
+        return False
+    transaction.execute(sa.insert(ORDER_LINE), [{"order_id": order.id, **asdict(line)} for line in order.lines])
+    return True
+
+
+def read_order(reader: Reader, order_id: str, organization_id: str | None = None) -> Order | None:
+    """An order with its lines; only that organisation's, unless it is None."""
+    query = sa.select(ORDERS).where(ORDERS.c.id == order_id)
+    if organization_id is not None:
+        query = query.where(ORDERS.c.organization_id == organization_id)
+    found = with_lines(reader, reader.all(query))
+    return found[0] if found else None
+
+
+def lock_order(transaction: Transaction, order_id: str) -> tuple[Order, int] | None:
+    """An order and the version of its cart, which nobody else changes until the transaction ends."""
+    rows = transaction.all(
+        sa.select(ORDERS, CART.c.version.label("version_of_cart"))
+        .join_from(ORDERS, CART, CART.c.id == ORDERS.c.cart_id)
+        .where(ORDERS.c.id == order_id)
+        .with_for_update()
+    )
+    # read after the lock is held: a join in the locking statement could give older lines
+    found = with_lines(transaction, rows)
+    return (found[0], rows[0]["version_of_cart"]) if found else None
+
+
+def with_lines(reader: Reader, rows: Sequence[sa.RowMapping]) -> list[Order]:
+    """The orders of these rows, in their order."""
+    if not rows:
+        return []
+    lines: dict[str, list[OrderLine]] = {row["id"]: [] for row in rows}
+    for row in reader.all(
+        sa.select(ORDER_LINE).where(ORDER_LINE.c.order_id.in_(list(lines))).order_by(ORDER_LINE.c.position)
+    ):
+        lines[row["order_id"]].append(OrderLine(**{column.name: row[column.name] for column in _ORDER_LINE_COLUMNS}))
+    return [_order(row, lines[row["id"]]) for row in rows]
+
+
+def page_of_orders(
+    reader: Reader,
+    organization_id: str,
+    filters: Mapping[str, str | None],
+    limit: int,
+    cursor: str | None,
+) -> tuple[list[Order], str | None]:
+    """One page of an organisation's orders, newest first.
+
+    Args:
+        reader: where to ask.
+        organization_id: whose.
+        filters: columns and the values they must have; None for any.
+        limit: orders at most.
+        cursor: of the page before.
+
+    Raises:
+        Refusal: `invalid_cursor`.
+    """
+    query = sa.select(ORDERS).where(ORDERS.c.organization_id == organization_id)
+    for column, value in filters.items():
+        if value is not None:
+            query = query.where(ORDERS.c[column] == value)
+    rows, following = page(reader, query, ORDERS.c.id, limit, cursor)
+    return with_lines(reader, rows), following
+
+
+def move_order(transaction: Transaction, order_id: str, target: State, **values: Any) -> bool:
+    """Bring an order to a state, if it is in one from which that may be; whether it was."""
+    allowed = ORDERS.c.state.in_([str(state) for state in sources(target)])
+    moved = transaction.execute(
+        sa.update(ORDERS).where(ORDERS.c.id == order_id, allowed).values(state=str(target), **values)
+    )
+    return moved.rowcount == 1
+
+
+def lock_order_row(transaction: Transaction, order_id: str) -> bool:
+    """Have nobody else change the order until the transaction ends; whether there is such an order."""
+    lock = sa.select(ORDERS.c.id).where(ORDERS.c.id == order_id).with_for_update()
+    return transaction.scalar(lock) is not None
+
+
+def hand_over_lines(transaction: Transaction, order_id: str, line_ids: Sequence[str], awaited: str) -> None:
+    """Note that lines have got what they awaited.
+
+    Args:
+        transaction: one that has locked the order.
+        order_id: the order.
+        line_ids: lines of it.
+        awaited: ``awaits_credits`` or ``awaits_binding``.
+    """
+    transaction.execute(
+        sa.update(ORDER_LINE)
+        .where(ORDER_LINE.c.order_id == order_id, ORDER_LINE.c.id.in_(line_ids))
+        .values({awaited: False})
+    )
+
+
+def fulfil_if_complete(transaction: Transaction, order_id: str) -> bool:
+    """Close a paid order if no line awaits anything; whether it was closed by this."""
+    awaiting = sa.exists().where(
+        ORDER_LINE.c.order_id == order_id, sa.or_(ORDER_LINE.c.awaits_credits, ORDER_LINE.c.awaits_binding)
+    )
+    closed = transaction.execute(
+        sa.update(ORDERS)
+        .where(ORDERS.c.id == order_id, ORDERS.c.state == str(State.PAID), ~awaiting)
+        .values(state=str(State.FULFILLED), fulfilled_at=transaction.now)
+    )
+    return closed.rowcount == 1
+
+
+def claim_order(transaction: Transaction, order_id: str | None = None) -> Order | None:
+    """An order whose payment is under way and whose lease has run out; that one, or the one that has waited longest.
+
+    The row is locked until the transaction ends; other processes pass over it. The lines are left out.
+    """
+    query = (
+        sa.select(ORDERS)
+        .where(sa.text(_PAYMENT_UNDER_WAY), ORDERS.c.next_attempt_at <= transaction.now)
+        .order_by(ORDERS.c.next_attempt_at)
+        .limit(1)
+        .with_for_update(skip_locked=True)
+    )
+    if order_id is not None:
+        query = query.where(ORDERS.c.id == order_id)
+    row = transaction.one(query)
+    return None if row is None else _order(row, ())
+
+
+def lease_order(transaction: Transaction, order: Order, until: datetime) -> None:
+    """Have nobody ask about the order's payment before `until`."""
+    transaction.execute(
+        sa.update(ORDERS)
+        .where(ORDERS.c.id == order.id)
+        .values(attempts=order.attempts + 1, next_attempt_at=until)
+    )  # fmt: skip
+
+
+def flag_order(transaction: Transaction, order_id: str, problem: str) -> None:
+    """Keep what is wrong with an order for a person to look at; the first problem stays."""
+    transaction.execute(
+        sa.update(ORDERS).where(ORDERS.c.id == order_id, ORDERS.c.problem.is_(None)).values(problem=problem)
+    )
+
+
+def stored_answer(reader: Reader, order: Order) -> dict[str, Any] | None:
+    """The answer that is kept under the order's Idempotency-Key; None if there is none (any more)."""
+    text = reader.scalar(
+        sa.select(IDEMPOTENCY_KEY.c.answer).where(
+            IDEMPOTENCY_KEY.c.scope == order.organization_id, IDEMPOTENCY_KEY.c.key == order.idempotency_key
+        )
+    )
+    return json.loads(text) if text else None
+
+
+# --- rows to objects ---
+
+
+def _is_of(owner: Identity) -> tuple[sa.ColumnElement[bool], ...]:
+    return CART.c.organization_id == owner.organization_id, CART.c.user_id == owner.user_id
+
+
+def _cart_line(row: sa.RowMapping) -> Line:
+    product = Product(
+        sku=row["sku"],
+        name=row["name"],
+        kind=row["kind"],
+        credits=row["credits"],
+        needs_deployment=row["needs_deployment"],
+        max_quantity=row["max_quantity"],
+        unit_price=Money(row["unit_price_minor"], row["currency"]),
+    )
+    return Line(row["id"], product, row["quantity"], row["deployment_id"], row["credit_destination"])
+
+
+def _choices(line: Line) -> tuple[Any, ...]:
+    return line.id, line.quantity, line.key
+
+
+def _cart_line_values(line: Line) -> dict[str, Any]:
+    product = line.product
+    return {
+        "id": line.id,
+        "sku": product.sku,
+        "quantity": line.quantity,
+        "deployment_id": line.deployment_id,
+        "credit_destination": line.credit_destination,
+        "name": product.name,
+        "kind": product.kind,
+        "credits": product.credits,
+        "needs_deployment": product.needs_deployment,
+        "max_quantity": product.max_quantity,
+        "unit_price_minor": product.unit_price.amount_minor,
+    }
+
+
+def _order(row: sa.RowMapping, lines: Sequence[OrderLine]) -> Order:
+    values = {column.name: row[column.name] for column in ORDERS.c}
+    return Order(**{**values, "state": State(row["state"]), "lines": tuple(lines)})

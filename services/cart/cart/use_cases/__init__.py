@@ -1,0 +1,1 @@
+"""What cart can do: one verb a module."""

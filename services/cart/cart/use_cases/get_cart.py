@@ -1,0 +1,39 @@
+"""Show the cart at current prices."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cart import storage
+from cart.bootstrap import App
+from cart.domain.cart import Cart, refreshed
+from cart.use_cases.views import READERS, cart_view
+from chassis.identity import Identity
+
+
+def get_cart(app: App, caller: Identity) -> dict[str, Any]:
+    """The caller's cart; an empty one if there has never been one.
+
+    The prices shown are kept as those the buyer last saw, which is what a rise at checkout is measured against; that
+    writes only when one has changed.
+
+    Raises:
+        Refusal: `forbidden`, `unavailable`.
+    """
+    caller.require(*READERS)
+    with app.database.reading() as reader:
+        seen = storage.read_cart(reader, caller)
+    if seen is None:
+        with app.database.transaction() as transaction:
+            seen = storage.lock_cart(transaction, caller, app.settings.currency)
+    prices = app.catalog.price_lines(seen.skus, seen.currency)
+    cart = refreshed(seen, prices.products)
+    if _products(cart) != _products(seen):
+        with app.database.transaction() as transaction:
+            stored = storage.lock_cart(transaction, caller, seen.currency)
+            cart = storage.save_cart(transaction, stored, refreshed(stored, prices.products))
+    return cart_view(cart, prices.terms_version)
+
+
+def _products(cart: Cart) -> list[object]:
+    return [line.product for line in cart.lines]

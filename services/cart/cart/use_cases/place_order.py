@@ -1,0 +1,193 @@
+"""Process Order: one idempotent step from the cart to a paid order (architecture: how a purchase flows).
+
+Look-up of the key; prices and deployments asked; checks; transaction 1 writes the order; payments collects;
+transaction 2 (`settle_order`) writes what came of it. Whatever dies in between is resumed (`resume_orders`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, cast
+
+from cart import storage
+from cart.bootstrap import App
+from cart.domain import checkout
+from cart.domain.cart import Cart, refreshed
+from cart.domain.order import Order, State, next_attempt_at, order_number
+from cart.use_cases.resume_orders import claim, resume_order
+from cart.use_cases.settle_order import Answer, settle_order
+from cart.use_cases.views import BUYERS, order_view
+from chassis.identity import Identity
+from chassis.persistence import Answer as KnownAnswer
+from chassis.persistence import IdempotencyKeys, Transaction, request_hash
+from kernel.errors import Refusal, conflict
+from kernel.ids import new_id
+from kernel.money import Money
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """Who asks, under which key, from where; and a hash of what."""
+
+    caller: Identity
+    idempotency_key: str
+    client_address: str
+    hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Checked:
+    """What may be ordered: the cart at current prices, and what goes with it."""
+
+    cart: Cart
+    provider_token: str
+    terms_version: str
+    purchase_order_number: str | None
+
+
+def place_order(
+    app: App, caller: Identity, *, idempotency_key: str, client_address: str, **body: Any
+) -> dict[str, Any]:  # fmt: skip
+    """Order what is in the caller's cart and pay for it.
+
+    Args:
+        app: the parts.
+        caller: the buyer.
+        idempotency_key: the same for every retry of this request.
+        client_address: where the terms were accepted from.
+        body: the other fields of `cart.messages.PlaceOrder`.
+
+    Returns:
+        ``{"order", "replayed", "status"}``; status 202 while it is not known whether the card was charged.
+
+    Raises:
+        Refusal: `forbidden`; `idempotency_key_reused`, `idempotency_key_in_flight`; what `cart.domain.checkout`
+            refuses; `cart_changed`, `order_in_progress`; `card_declined`; `unavailable`.
+    """
+    caller.require(*BUYERS)
+    request = _Request(
+        caller, idempotency_key, client_address, request_hash("place_order", {"user_id": caller.user_id, **body})
+    )
+    known, seen = _look_up(app, request)
+    if known is not None:
+        return _answer_again(app, known)
+    checked = _check(app, seen, body)
+    with app.database.transaction() as transaction:
+        order = _write(app, transaction, request, checked)
+    if isinstance(order, KnownAnswer):  # the same request came twice at once
+        return _answer_again(app, order)
+    answer = settle_order(app, order.id, app.payments.collect(order))
+    return _not_known_yet(order, replayed=False) if answer is None else _reply(answer, replayed=False)
+
+
+def _look_up(app: App, request: _Request) -> tuple[KnownAnswer | None, Cart | None]:
+    with app.database.reading() as reader:
+        # `find` only reads; IdempotencyKeys asks for a transaction because its other methods need one
+        keys = IdempotencyKeys(cast(Transaction, reader), request.caller.organization_id)
+        known = keys.find(request.idempotency_key, request.hash)
+        return known, storage.read_cart(reader, request.caller) if known is None else None
+
+
+def _check(app: App, seen: Cart | None, body: Mapping[str, Any]) -> _Checked:
+    expected, purchase_order = body["expected_total"], body["purchase_order"]
+    wish = checkout.Wish(
+        payment=body["payment"],
+        accept_terms=body["accept_terms"],
+        expected_total=Money(**expected) if expected else None,
+        billing_address_id=body["billing_address_id"],
+    )
+    token = checkout.check_payment(wish)
+    seen = checkout.check_not_empty(seen)
+    prices = app.catalog.price_lines(seen.skus, seen.currency)
+    deployments = app.accounts.check_deployments(seen.deployment_ids)
+    current = refreshed(seen, prices.products)
+    checkout.check(seen, current, deployments, prices.terms_version, wish)
+    return _Checked(current, token, prices.terms_version, purchase_order["number"] if purchase_order else None)
+
+
+def _write(app: App, transaction: Transaction, request: _Request, checked: _Checked) -> Order | KnownAnswer:
+    """Transaction 1: the key and the order stand or fall together."""
+    order_id = new_id("ord")
+    keys = IdempotencyKeys(transaction, request.caller.organization_id)
+    known = keys.begin(request.idempotency_key, request.hash, order_id)
+    if known is not None:
+        return known
+    if storage.lock_cart_version(transaction, checked.cart.id) != checked.cart.version:
+        raise conflict("cart_changed", "The cart was changed while you ordered it. Look at it again, then order.")
+    serial = storage.take_order_serial(transaction)
+    first_lease = next_attempt_at(transaction.now, 0, app.settings.resume_after_s, app.settings.resume_at_most_s)
+    order = _new_order(order_id, serial, transaction.now, first_lease, request, checked)
+    if not storage.insert_order(transaction, order):
+        raise conflict(
+            "order_in_progress", "An order of this cart is being paid. Wait until it is paid or declined, then order."
+        )
+    return order
+
+
+def _new_order(
+    order_id: str, serial: int, now: datetime, first_lease: datetime, request: _Request, checked: _Checked
+) -> Order:
+    caller, cart = request.caller, checked.cart
+    subtotal = cart.total.amount_minor
+    return Order(
+        id=order_id,
+        number=order_number(serial, now),
+        kind="order",
+        state=State.PENDING_PAYMENT,
+        organization_id=caller.organization_id,
+        organization_name=caller.organization,
+        user_id=caller.user_id,
+        buyer_email=caller.email,
+        buyer_name=caller.name,
+        buyer_language=caller.language,
+        cart_id=cart.id,
+        cart_version=cart.version,
+        currency=cart.currency,
+        subtotal_minor=subtotal,
+        tax_minor=0,
+        total_minor=subtotal,
+        payment_method="card",
+        provider_token=checked.provider_token,
+        purchase_order_number=checked.purchase_order_number,
+        terms_version=checked.terms_version,
+        terms_accepted_at=now,
+        client_address=request.client_address,
+        idempotency_key=request.idempotency_key,
+        placed_at=now,
+        attempts=0,
+        next_attempt_at=first_lease,
+        lines=checkout.freeze(cart, lambda: new_id("oln")),
+    )
+
+
+def _answer_again(app: App, known: KnownAnswer) -> dict[str, Any]:
+    """Replay the first answer; or, if its process seems to have died, do what is left of its work."""
+    if known.answer is not None:
+        return _reply(known.answer, replayed=True)
+    with app.database.transaction() as transaction:
+        order = claim(app, transaction, known.subject_id)
+    if order is None:
+        raise conflict(
+            "idempotency_key_in_flight", "The first request with this Idempotency-Key is still under way. Ask again."
+        )
+    answer = resume_order(app, order)
+    if answer is not None:
+        return _reply(answer, replayed=True)
+    with app.database.reading() as reader:
+        whole = storage.read_order(reader, order.id)
+    return _not_known_yet(whole or order, replayed=True)
+
+
+def _reply(answer: Answer, *, replayed: bool) -> dict[str, Any]:
+    if "refusal" in answer:
+        refusal = Refusal.from_dict(answer["refusal"])
+        if replayed:
+            refusal.extra["replayed"] = True
+        raise refusal
+    return {"order": answer["order"], "status": answer["status"], "replayed": replayed}
+
+
+def _not_known_yet(order: Order, *, replayed: bool) -> dict[str, Any]:
+    return {"order": order_view(order), "status": 202, "replayed": replayed}

@@ -1,0 +1,132 @@
+"""Bring an order to what payments says became of it: paid or cancelled, with everything that goes with it.
+
+The RPC reply, the event and the resumption all come through here, so that two of them saying the same are one effect.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from typing import Any
+
+from cart import storage
+from cart.bootstrap import App
+from cart.domain.order import Intent, Order, PaymentProblem, State
+from cart.messages import ORDER_PAID
+from cart.use_cases.views import order_view, paid_event
+from chassis.messages import Event
+from chassis.persistence import IdempotencyKeys, Transaction
+from kernel.errors import Kind, Refusal
+
+log = logging.getLogger(__name__)
+
+Answer = dict[str, Any]
+
+
+class UnknownOrderError(Exception):
+    """An event names an order that is not here: it is tried again, then parked."""
+
+
+def settle_order(app: App, order_id: str, intent: Intent) -> Answer | None:
+    """Settle an order by what payments replied.
+
+    Returns:
+        The answer kept under the order's Idempotency-Key; None if it is not known yet, or a person must look at it.
+
+    Raises:
+        Refusal: `unavailable`.
+    """
+    if intent.state not in ("captured", "failed"):
+        return None
+    try:
+        with app.database.transaction() as transaction:
+            return _settle(transaction, order_id, intent)
+    except PaymentProblem as problem:
+        _flag(app, order_id, problem)
+        return None
+
+
+def settle_order_by_event(app: App, event: Event, intent: Intent) -> None:
+    """Settle an order by an event of payments.
+
+    Raises:
+        PaymentProblem: it does not fit the order, which is flagged; the event is parked in the end.
+        UnknownOrderError: there is no such order.
+    """
+    order_id = event.data["order_id"]
+    try:
+        with app.database.transaction() as transaction:
+            if transaction.accept(event):
+                _settle(transaction, order_id, intent)
+    except PaymentProblem as problem:
+        _flag(app, order_id, problem)
+        raise
+
+
+def _settle(transaction: Transaction, order_id: str, intent: Intent) -> Answer | None:
+    locked = storage.lock_order(transaction, order_id)
+    if locked is None:
+        raise UnknownOrderError(order_id)
+    order, cart_version = locked
+    target = order.outcome(intent)
+    if target is State.PAID:
+        return _pay(transaction, order, intent, cart_version)
+    if target is State.CANCELLED:
+        return _cancel(transaction, order, intent)
+    return storage.stored_answer(transaction, order)
+
+
+def _pay(transaction: Transaction, order: Order, intent: Intent, cart_version: int) -> Answer:
+    now = transaction.now
+    paid: dict[str, Any] = {
+        "paid_at": now,
+        "intent_id": intent.intent_id,
+        "card_brand": intent.card_brand,
+        "card_last4": intent.card_last4,
+    }
+    storage.move_order(transaction, order.id, State.PAID, provider_token=None, **paid)
+    order = replace(order, state=State.PAID, **paid)
+    transaction.emit(ORDER_PAID, paid_event(order, now))
+    if order.awaits_nothing:
+        storage.move_order(transaction, order.id, State.FULFILLED, fulfilled_at=now)
+        order = replace(order, state=State.FULFILLED, fulfilled_at=now)
+    _clear_cart(transaction, order, cart_version)
+    return _keep_answer(transaction, order, {"status": 201, "order": order_view(order)})
+
+
+def _cancel(transaction: Transaction, order: Order, intent: Intent) -> Answer:
+    reason = intent.decline.code if intent.decline else "declined"
+    detail = intent.decline.message if intent.decline else "The card was declined. Use another one."
+    storage.move_order(
+        transaction,
+        order.id,
+        State.CANCELLED,
+        cancelled_at=transaction.now,
+        cancel_reason=reason,
+        intent_id=intent.intent_id,
+        provider_token=None,
+    )
+    refusal = Refusal(
+        Kind.PAYMENT_REFUSED, "card_declined", detail, extra={"reason": reason, "order_id": order.id}
+    )  # fmt: skip
+    return _keep_answer(transaction, order, {"refusal": refusal.as_dict()})
+
+
+def _clear_cart(transaction: Transaction, order: Order, cart_version: int) -> None:
+    """What was ordered leaves the cart; what came into it meanwhile stays."""
+    if cart_version == order.cart_version:
+        storage.remove_cart_lines(transaction, [line.cart_line_id for line in order.lines])
+    else:
+        storage.lower_cart_lines(transaction, order.lines)
+    storage.bump_version(transaction, order.cart_id)
+
+
+def _keep_answer(transaction: Transaction, order: Order, answer: Answer) -> Answer:
+    IdempotencyKeys(transaction, order.organization_id).finish(order.idempotency_key, answer)
+    return answer
+
+
+def _flag(app: App, order_id: str, problem: PaymentProblem) -> None:
+    log.error("an order needs a person: %s", problem, extra={"order_id": order_id, "problem": problem.code})
+    with app.database.transaction() as transaction:
+        storage.flag_order(transaction, order_id, problem.code)

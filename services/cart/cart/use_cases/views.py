@@ -1,0 +1,129 @@
+"""Carts and orders as the public API shows them: JSON values only, so that an answer can be stored and replayed."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from cart.domain.cart import Cart, Line
+from cart.domain.order import Order, OrderLine, State
+from kernel.clock import rfc3339
+from kernel.money import Money
+
+#: Who may read carts and orders, and who may also change and place them.
+READERS = ("viewer", "buyer", "admin")
+BUYERS = ("buyer", "admin")
+
+_PAYMENT_STATES = {State.PENDING_PAYMENT: "processing", State.AWAITING_PAYMENT: "processing", State.CANCELLED: "failed"}
+
+
+def cart_view(cart: Cart, terms_version: str) -> dict[str, Any]:
+    """The cart with its totals and what each line still needs. No tax is charged yet."""
+    subtotal = cart.total
+    return {
+        "id": cart.id,
+        "version": cart.version,
+        "currency": cart.currency,
+        "lines": [_cart_line_view(line) for line in cart.lines],
+        "totals": _totals(subtotal, Money(0, cart.currency)),
+        "line_count": len(cart.lines),
+        "terms_version": terms_version,
+    }
+
+
+def order_view(order: Order) -> dict[str, Any]:
+    """The order for its organisation."""
+    return {
+        "id": order.id,
+        "kind": order.kind,
+        "number": order.number,
+        "state": str(order.state),
+        "lines": [{**_order_line_view(order, line), "fulfilment": _fulfilment(order, line)} for line in order.lines],
+        "totals": _order_totals(order),
+        "payment": {**_paid_with(order), "state": _PAYMENT_STATES.get(order.state, "captured")},
+        "instructions": None,
+        "purchase_order": {"number": order.purchase_order_number} if order.purchase_order_number else None,
+        "terms_version": order.terms_version,
+        "placed_at": rfc3339(order.placed_at),
+        "expires_at": None,
+        "paid_at": _moment(order.paid_at),
+        "fulfilled_at": _moment(order.fulfilled_at),
+        "cancel_reason": order.cancel_reason,
+        "next_action": None,
+    }
+
+
+def paid_event(order: Order, paid_at: datetime) -> dict[str, Any]:
+    """The data of ``cart.order_paid.v1``."""
+    return {
+        "order_id": order.id,
+        "number": order.number,
+        "paid_at": rfc3339(paid_at),
+        "organization": {"id": order.organization_id, "name": order.organization_name},
+        "buyer": {
+            "user_id": order.user_id,
+            "email": order.buyer_email,
+            "name": order.buyer_name,
+            "language": order.buyer_language,
+        },
+        "lines": [_order_line_view(order, line) for line in order.lines],
+        "totals": _order_totals(order),
+        "payment": _paid_with(order),
+        "purchase_order_number": order.purchase_order_number,
+        "terms_version": order.terms_version,
+    }
+
+
+def _cart_line_view(line: Line) -> dict[str, Any]:
+    product = line.product
+    return {
+        "id": line.id,
+        "sku": product.sku,
+        "name": product.name,
+        "kind": product.kind,
+        "quantity": line.quantity,
+        "unit_price": product.unit_price.as_dict(),
+        "total": line.total.as_dict(),
+        "credits": product.credits,
+        "needs_deployment": product.needs_deployment,
+        "deployment_id": line.deployment_id,
+        "credit_destination": line.credit_destination,
+        "available": line.available,
+        "missing": line.missing,
+    }
+
+
+def _order_line_view(order: Order, line: OrderLine) -> dict[str, Any]:
+    return {
+        "id": line.id,
+        "sku": line.sku,
+        "name": line.name,
+        "kind": line.kind,
+        "quantity": line.quantity,
+        "unit_price": Money(line.unit_price_minor, order.currency).as_dict(),
+        "total": Money(line.total_minor, order.currency).as_dict(),
+        "credits": line.credits,
+        "deployment_id": line.deployment_id,
+        "credit_destination": line.credit_destination,
+    }
+
+
+def _fulfilment(order: Order, line: OrderLine) -> str:
+    return "fulfilled" if order.paid_at is not None and line.awaits_nothing else "pending"
+
+
+def _paid_with(order: Order) -> dict[str, Any]:
+    card = {"brand": order.card_brand, "last4": order.card_last4} if order.card_last4 else None
+    return {"method": order.payment_method, "card": card}
+
+
+def _order_totals(order: Order) -> dict[str, Any]:
+    return _totals(Money(order.subtotal_minor, order.currency), Money(order.tax_minor, order.currency))
+
+
+def _totals(subtotal: Money, tax: Money) -> dict[str, Any]:
+    return {"subtotal": subtotal.as_dict(), "tax": tax.as_dict(), "total": (subtotal + tax).as_dict()}
+
+
+def _moment(moment: datetime | None) -> str | None:
+    return None if moment is None else rfc3339(moment)

@@ -1,0 +1,208 @@
+"""A shop for tests: cart's own code with its real clients, and a bus on which the other services are played."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from marshmallow import Schema
+
+from cart import messages, storage
+from cart.bootstrap import App
+from cart.clients import Accounts, Catalog, Payments
+from cart.settings import Settings
+from cart.use_cases.add_line import add_line
+from cart.use_cases.get_cart import get_cart
+from cart.use_cases.place_order import place_order
+from chassis.context import transaction_open
+from chassis.identity import Identity
+from chassis.messages import load_request
+from chassis.persistence import Database
+from chassis.persistence.tables import IDEMPOTENCY_KEY
+from chassis.testing import FixedClock, emitted, identity, sqlite_database
+from kernel.errors import Kind, Refusal, unavailable
+
+TERMS = "2026-11"
+DEPLOYMENTS = {
+    "dep_one": "active",
+    "dep_two": "active",
+    "dep_old": "retired",
+}
+
+
+class Crash(BaseException):
+    """The process dies here; nothing catches it."""
+
+
+def usd(amount_minor: int) -> dict[str, Any]:
+    return {"amount_minor": amount_minor, "currency": "USD"}
+
+
+def _product(sku: str, kind: str, price: int, credits: int = 0, needs_deployment: bool = False) -> dict[str, Any]:
+    return {
+        "sku": sku, "name": f"The {sku}", "kind": kind, "credits": credits, "needs_deployment": needs_deployment,
+        "max_quantity": 10, "unit_price": usd(price),
+    }  # fmt: skip
+
+
+class Bus:
+    """Plays catalog, accounts and payments behind the interface of the RPC client, and remembers what it was asked."""
+
+    def __init__(self) -> None:
+        self.calls: list[str] = []
+        self.terms_version = TERMS
+        self.products = {
+            product["sku"]: product
+            for product in (
+                _product("PACK-120", "credit_pack", 12000, credits=120),
+                _product("CONTRACT", "contract", 50000, credits=60, needs_deployment=True),
+                _product("LICENCE", "licence", 9900, needs_deployment=True),
+                _product("BOX", "hardware", 30000),
+            )
+        }
+        self.deployments = dict(DEPLOYMENTS)
+        self.charges: dict[str, int] = {}
+        self.intents: dict[str, dict[str, Any]] = {}
+        self.requests: list[dict[str, Any]] = []
+        #: what payments does: captured, failed, processing, invalid, lost (charges, but the answer is lost), down,
+        #: dies_before, dies_after (our process does, before or after the charge)
+        self.payments = "captured"
+        self.before: Callable[[str], None] = lambda method: None
+        self._lock = threading.Lock()
+
+    def call(
+        self, service: str, method: str, data: dict[str, Any] | None = None, *, reply: Schema, timeout_s: float = 5.0
+    ) -> Any:
+        assert not transaction_open.get(), "an RPC inside a transaction"
+        self.calls.append(f"{service}.{method}")
+        self.before(method)
+        return reply.load(getattr(self, f"_{method}")(**(data or {})))
+
+    def _price_lines(self, skus: list[str], currency: str) -> dict[str, Any]:
+        items = [self.products[sku] for sku in skus if sku in self.products and currency == "USD"]
+        return {"items": items, "terms_version": self.terms_version, "a_field_of_next_year": 1}
+
+    def _check_deployments(self, ids: list[str]) -> dict[str, Any]:
+        return {"items": [{"id": id_, "state": self.deployments[id_]} for id_ in ids if id_ in self.deployments]}
+
+    def _collect(self, **request: Any) -> dict[str, Any]:
+        order_id = request["order_id"]
+        self.requests.append(request)
+        if self.payments == "dies_before":
+            raise Crash
+        if self.payments == "down":
+            raise unavailable()
+        if self.payments == "invalid":
+            raise Refusal(Kind.INVALID, "unknown_provider_token", "This token is unknown. Enter the card again.")
+        with self._lock:
+            if order_id not in self.intents:
+                self.intents[order_id] = self._intent(order_id, request["amount"]["amount_minor"])
+        if self.payments == "dies_after":
+            raise Crash
+        if self.payments == "lost":
+            raise unavailable()
+        return self.intents[order_id]
+
+    def _intent(self, order_id: str, amount_minor: int) -> dict[str, Any]:
+        state = self.payments if self.payments in ("failed", "processing") else "captured"
+        decline = {"code": "insufficient_funds", "message": "Use another card."} if state == "failed" else None
+        card = {"brand": "visa", "last4": "4242"} if state == "captured" else None
+        if state == "captured":
+            self.charges[order_id] = self.charges.get(order_id, 0) + amount_minor
+        return {"intent_id": f"pay_{order_id}", "order_id": order_id, "state": state, "decline": decline, "card": card}
+
+    def _get_intent(self, order_id: str) -> dict[str, Any]:
+        if self.payments == "down":
+            raise unavailable()
+        if order_id not in self.intents:
+            raise Refusal(Kind.NOT_FOUND, "not_found", "There is no such payment.")
+        return self.intents[order_id]
+
+
+class Shop:
+    """An App on a database, with short ways to what tests do."""
+
+    Crash = Crash
+
+    def __init__(self, database: Database, clock: FixedClock) -> None:
+        self.database = database
+        self.clock = clock
+        self.bus = Bus()
+        self.buyer = identity()
+        settings = Settings()
+        self.app = App(
+            database,
+            settings,
+            Catalog(self.bus),  # type: ignore[arg-type]
+            Accounts(self.bus),  # type: ignore[arg-type]
+            Payments(self.bus, settings.collect_timeout_s),  # type: ignore[arg-type]
+        )
+
+    def add(self, sku: str = "PACK-120", quantity: int = 1, caller: Identity | None = None, **more: Any) -> Any:
+        request = load_request(messages.AddLine(), {"sku": sku, "quantity": quantity, **more})
+        return add_line(self.app, caller or self.buyer, **request)
+
+    def add_pack(self, quantity: int = 1, **more: Any) -> Any:
+        return self.add("PACK-120", quantity, credit_destination="support_card", **more)
+
+    def cart(self, caller: Identity | None = None) -> Any:
+        return get_cart(self.app, caller or self.buyer)
+
+    def order_request(self, key: str = "key-1", **changes: Any) -> dict[str, Any]:
+        return load_request(
+            messages.PlaceOrder(),
+            {
+                "idempotency_key": key,
+                "payment": {"method": "card", "provider_token": "tok_success"},
+                "accept_terms": TERMS,
+                "client_address": "192.0.2.7",
+                **changes,
+            },
+        )
+
+    def place(self, key: str = "key-1", caller: Identity | None = None, **changes: Any) -> Any:
+        return place_order(self.app, caller or self.buyer, **self.order_request(key, **changes))
+
+    def refused(self, call: Callable[..., Any], *arguments: Any, **more: Any) -> Refusal:
+        with pytest.raises(Refusal) as caught:
+            call(*arguments, **more)
+        return caught.value
+
+    def paid_events(self) -> list[dict[str, Any]]:
+        return [data for name, data in emitted(self.database) if name == "cart.order_paid.v1"]
+
+    def rows(self, table: sa.Table) -> list[dict[str, Any]]:
+        with self.database.reading() as reader:
+            return [dict(row) for row in reader.all(sa.select(table))]
+
+    def written(self) -> int:
+        """Rows that a checkout writes."""
+        tables = (storage.ORDERS, storage.ORDER_LINE, storage.ORDER_NUMBER, IDEMPOTENCY_KEY)
+        return sum(len(self.rows(table)) for table in tables) + len(emitted(self.database))
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Iterator[Shop]:
+    """A shop on SQLite."""
+    clock = FixedClock()
+    database = sqlite_database(tmp_path, "cart", clock)
+    yield Shop(database, clock)
+    database.close()
+
+
+@pytest.fixture
+def shop_on_both(migrated: Callable[..., Database]) -> Shop:
+    """A shop on SQLite, then on a real PostgreSQL."""
+    clock = FixedClock()
+    return Shop(migrated("cart", clock), clock)
+
+
+@pytest.fixture
+def shop_on_postgres(migrated_postgres: Callable[..., Database]) -> Shop:
+    """A shop on a real PostgreSQL, for what concerns locks."""
+    clock = FixedClock()
+    return Shop(migrated_postgres("cart", clock), clock)

@@ -1,0 +1,1 @@
+"""The mails of Punchcard: what happened elsewhere, told to the people it concerns."""

@@ -1,0 +1,1 @@
+"""Rules of deliveries: no input, no output."""

@@ -1,0 +1,173 @@
+"""What comes in and goes out. The events are others'; these schemas are what we read of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from marshmallow import EXCLUDE, fields, validate
+
+from chassis.messages import (
+    EventType,
+    PlainString,
+    RequestSchema,
+    StrictInteger,
+    TolerantSchema,
+    UtcDateTime,
+    money,
+)
+from notifications.domain.deliveries import MailKind, State
+
+
+class Buyer(TolerantSchema):
+    """Who gets the mail. The name is whatever people call themselves; the renderer makes it harmless."""
+
+    email = PlainString(required=True, max_length=320)
+    name = fields.String(required=True)
+    language = fields.String(load_default="en", validate=validate.Length(max=35))
+
+
+class Organization(TolerantSchema):
+    """An organisation by its id and name."""
+
+    id = fields.String(required=True)
+    name = fields.String(required=True)
+
+
+class PaidLine(TolerantSchema):
+    """A line of a receipt."""
+
+    sku = fields.String(required=True)
+    name = fields.String(required=True)
+    quantity = StrictInteger(required=True)
+    unit_price = money(required=True, unknown=EXCLUDE)
+    total = money(required=True, unknown=EXCLUDE)
+    credits = StrictInteger(required=True)
+    deployment_id = fields.String(load_default=None, allow_none=True)
+    credit_destination = fields.String(load_default=None, allow_none=True)
+
+
+class Totals(TolerantSchema):
+    """The sums of a receipt."""
+
+    subtotal = money(required=True, unknown=EXCLUDE)
+    tax = money(required=True, unknown=EXCLUDE)
+    total = money(required=True, unknown=EXCLUDE)
+
+
+class PaymentCard(TolerantSchema):
+    """What may be told of a payment card."""
+
+    brand = fields.String(required=True)
+    last4 = fields.String(required=True)
+
+
+class Payment(TolerantSchema):
+    """How an order was paid."""
+
+    method = fields.String(required=True)
+    card = fields.Nested(PaymentCard, load_default=None, allow_none=True)
+
+
+class OrderPaid(TolerantSchema):
+    """``cart.order_paid.v1``"""
+
+    order_id = fields.String(required=True)
+    number = fields.String(required=True)
+    paid_at = UtcDateTime(required=True)
+    organization = fields.Nested(Organization, required=True)
+    buyer = fields.Nested(Buyer, required=True)
+    lines = fields.List(fields.Nested(PaidLine), required=True)
+    totals = fields.Nested(Totals, required=True)
+    payment = fields.Nested(Payment, required=True)
+    purchase_order_number = fields.String(load_default=None, allow_none=True)
+    terms_version = fields.String(required=True)
+
+
+class CardIssued(TolerantSchema):
+    """``credits.card_issued.v1``; the claim code is sealed for this service."""
+
+    card_id = fields.String(required=True)
+    number = fields.String(required=True)
+    sealed_code = fields.String(required=True)
+    credits = StrictInteger(required=True)
+    expires_at = UtcDateTime(load_default=None, allow_none=True)
+    order_id = fields.String(required=True)
+    order_number = fields.String(required=True)
+    buyer = fields.Nested(Buyer, required=True)
+    issuer = fields.Nested(Organization, required=True)
+
+
+class CardClaimed(TolerantSchema):
+    """``credits.card_claimed.v1``"""
+
+    card_id = fields.String(required=True)
+    number_masked = fields.String(required=True)
+    credits = StrictInteger(required=True)
+    claimed_at = UtcDateTime(required=True)
+    issuer = fields.Nested(Organization, required=True)
+    buyer = fields.Nested(Buyer, required=True)
+    claimant = fields.Nested(Organization, required=True)
+
+
+#: By the kind of mail that an event causes, the schema of what the mail is rendered from.
+PAYLOADS: dict[MailKind, TolerantSchema] = {
+    MailKind.RECEIPT: OrderPaid(),
+    MailKind.CARD: CardIssued(),
+    MailKind.CARD_CLAIMED: CardClaimed(),
+}
+
+
+class ListDeliveries(RequestSchema):
+    """Which deliveries are asked for."""
+
+    cause_prefix = PlainString(load_default=None, allow_none=True, max_length=150)
+    order_id = PlainString(load_default=None, allow_none=True, max_length=64)
+    limit = StrictInteger(load_default=20, validate=validate.Range(min=1, max=100))
+    cursor = fields.String(load_default=None, allow_none=True)
+
+
+class Delivery(RequestSchema):
+    """A delivery as staff see it: never what the mail says."""
+
+    id = fields.String(required=True)
+    kind = fields.String(required=True, validate=validate.OneOf([str(kind) for kind in MailKind]))
+    cause = fields.String(required=True)
+    recipient = fields.String(required=True)
+    state = fields.String(required=True, validate=validate.OneOf([str(state) for state in State]))
+    attempts = StrictInteger(required=True)
+    queued_at = UtcDateTime(required=True)
+    sent_at = UtcDateTime(required=True, allow_none=True)
+    last_error = fields.String(required=True, allow_none=True)
+
+
+class DeliveryList(RequestSchema):
+    """A page of deliveries, newest first."""
+
+    items = fields.List(fields.Nested(Delivery), required=True)
+    next = fields.String(required=True, allow_none=True)
+
+
+#: This service emits none.
+EVENTS: tuple[EventType, ...] = ()
+
+RPC_EXAMPLES: dict[str, dict[str, Any]] = {
+    "list_deliveries": {
+        "request": {"order_id": "ord_01KAMR3Z5T8XQ0V7M2N4P6R8S0", "limit": 20, "cursor": None},
+        "reply": {
+            "items": [
+                {
+                    "id": "dlv_01KAMR41C2D3E4F5G6H7J8K9M0",
+                    "kind": "card",
+                    "cause": "card:scc_01KAMR40A1B2C3D4E5F6G7H8J9",
+                    "recipient": "ada@acme.example",
+                    "state": "sent",
+                    "attempts": 1,
+                    "queued_at": "2026-11-22T12:00:00.150Z",
+                    "sent_at": "2026-11-22T12:00:00.210Z",
+                    "last_error": None,
+                }
+            ],
+            "next": None,
+        },
+    },
+}

@@ -1,0 +1,4 @@
+from chassis.persistence.migrations import run_environment
+from notifications.storage import METADATA
+
+run_environment(METADATA)

@@ -1,0 +1,135 @@
+"""Events become queued mails, one for each cause."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from marshmallow import ValidationError
+
+from chassis.context import RequestContext, entered
+from chassis.messages import Event
+from chassis.persistence import Database
+from chassis.persistence.tables import INBOX
+from notifications.bootstrap import App
+from notifications.domain.deliveries import MailKind
+from notifications.messages import PAYLOADS
+from notifications.storage import DELIVERY
+from notifications.transports import FolderTransport
+from notifications.use_cases import queue_mail
+from notifications.use_cases.send_mails import send_mails
+
+CLAIM_CODE = "7K2M-Q9TX-04HB-ZZ5V-W8YN-3"
+HANDLERS = {
+    MailKind.RECEIPT: queue_mail.queue_receipt,
+    MailKind.CARD: queue_mail.queue_card,
+    MailKind.CARD_CLAIMED: queue_mail.queue_claim_notice,
+}
+
+
+def rows(database: Database, table: sa.Table = DELIVERY) -> list[dict[str, Any]]:
+    with database.reading() as reader:
+        return [dict(row) for row in reader.all(sa.select(table))]
+
+
+@pytest.fixture
+def app(migrated: Callable[..., Database], make_app: Callable[..., App], tmp_path: Path) -> App:
+    return make_app(migrated("notifications"), FolderTransport(tmp_path / "mail"))
+
+
+@pytest.mark.parametrize(
+    ("kind", "cause"),
+    [
+        (MailKind.RECEIPT, "receipt:ord_01JDB0000000000000000000A0"),
+        (MailKind.CARD, "card:scc_01K0"),
+        (MailKind.CARD_CLAIMED, "card_claimed:scc_01K0"),
+    ],
+)
+def test_an_event_queues_one_mail_to_its_buyer(
+    app: App, event: Callable[..., Event], kind: MailKind, cause: str
+) -> None:
+    caused = event(kind)
+    with entered(RequestContext("cor_http")):
+        HANDLERS[kind](app, caused)
+
+    (row,) = rows(app.database)
+    assert (row["kind"], row["cause"], row["state"], row["attempts"]) == (kind, cause, "queued", 0)
+    assert row["recipient"] == caused.data["buyer"]["email"]
+    assert row["message_id"] == f"<{row['id']}@punchcard.example>"
+    assert row["correlation_id"] == "cor_http"
+    assert row["order_id"] == caused.data.get("order_id")
+
+
+@pytest.mark.parametrize("kind", list(MailKind))
+def test_redelivered_and_emitted_again_it_is_still_one_mail(
+    app: App, event: Callable[..., Event], tmp_path: Path, kind: MailKind
+) -> None:
+    first, again = event(kind), event(kind)
+    assert first.id != again.id
+    for delivered in (first, first, again, first):
+        HANDLERS[kind](app, delivered)
+        send_mails(app)
+
+    assert len(rows(app.database)) == 1
+    assert len(rows(app.database, INBOX)) == 2
+    assert len(list((tmp_path / "mail").iterdir())) == 1
+
+
+def test_two_cards_are_two_mails(app: App, event: Callable[..., Event], tmp_path: Path) -> None:
+    queue_mail.queue_card(app, event(MailKind.CARD, card_id="scc_1"))
+    queue_mail.queue_card(app, event(MailKind.CARD, card_id="scc_2"))
+
+    assert send_mails(app) == 2
+    assert len(list((tmp_path / "mail").iterdir())) == 2
+
+
+def test_the_sender_is_woken_after_the_commit_and_only_then(
+    migrated: Callable[..., Database], make_app: Callable[..., App], event: Callable[..., Event], tmp_path: Path
+) -> None:
+    database = migrated("notifications")
+    seen: list[int] = []
+    app = make_app(database, FolderTransport(tmp_path), lambda: seen.append(len(rows(database))))
+    card = event(MailKind.CARD)
+
+    queue_mail.queue_card(app, card)
+    queue_mail.queue_card(app, card)  # handled before: there is nothing to send
+
+    assert seen == [1]
+
+
+def test_no_claim_code_is_stored_before_or_after_sending(app: App, event: Callable[..., Event], tmp_path: Path) -> None:
+    queue_mail.queue_card(app, event(MailKind.CARD))
+    assert_not_stored(app.database, CLAIM_CODE)
+    assert send_mails(app) == 1
+    assert_not_stored(app.database, CLAIM_CODE)
+    (mail,) = (tmp_path / "mail").iterdir()
+    assert f"Claim code: {CLAIM_CODE}" in mail.read_text()
+
+
+def assert_not_stored(database: Database, secret: str) -> None:
+    with database.reading() as reader:
+        tables = sa.inspect(reader.connection).get_table_names()
+        assert "deliveries" in tables
+        for name in tables:
+            stored = reader.all(sa.select(sa.text("*")).select_from(sa.table(name)))
+            assert secret not in repr([dict(row) for row in stored]), name
+    if database.url.database and database.url.get_backend_name() == "sqlite":
+        for file in Path(database.url.database).parent.glob("notifications-*"):
+            assert secret.encode() not in file.read_bytes(), file
+
+
+@pytest.mark.parametrize("kind", list(MailKind))
+def test_a_field_that_a_producer_adds_is_passed_over(
+    app: App, examples: dict[MailKind, dict[str, Any]], kind: MailKind
+) -> None:
+    loaded = PAYLOADS[kind].load({**examples[kind], "added_later": {"x": 1}})
+    assert "added_later" not in loaded
+
+
+def test_an_address_with_a_line_break_is_no_address(examples: dict[MailKind, dict[str, Any]]) -> None:
+    buyer = {"email": "ada@acme.example\r\nBcc: eve@evil.example", "name": "Ada", "language": "en"}
+    with pytest.raises(ValidationError):
+        PAYLOADS[MailKind.CARD].load({**examples[MailKind.CARD], "buyer": buyer})

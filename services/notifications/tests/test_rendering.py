@@ -1,0 +1,225 @@
+"""What the mails say, and that nobody can make them say something else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from email import message_from_bytes, policy
+from email.headerregistry import Address
+from email.message import EmailMessage
+from typing import Any
+
+import pytest
+from jinja2 import ChoiceLoader, DictLoader, PackageLoader
+
+from chassis.testing import FixedClock
+from notifications.domain.deliveries import MailKind
+from notifications.messages import PAYLOADS
+from notifications.rendering import BadAddress, Renderer
+
+CLAIM_CODE = "7K2M-Q9TX-04HB-ZZ5V-W8YN-3"
+Examples = dict[MailKind, dict[str, Any]]
+Render = Callable[..., EmailMessage]
+
+
+@pytest.fixture
+def render(renderer: Renderer, examples: Examples) -> Render:
+    """Call it with a kind of mail to get it as a mail program reads it: through bytes and back."""
+
+    def make(kind: MailKind, *, using: Renderer = renderer, language: str = "en", **changes: Any) -> EmailMessage:
+        data = PAYLOADS[kind].load({**examples[kind], **changes})
+        if kind is MailKind.CARD:
+            del data["sealed_code"]
+            data["claim_code"] = CLAIM_CODE
+        message = using.render(
+            kind,
+            language=language,
+            recipient=data["buyer"]["email"],
+            data=data,
+            message_id="<dlv_1@punchcard.example>",
+            correlation_id="cor_1",
+            written_at=FixedClock().now(),
+        )
+        return message_from_bytes(message.as_bytes(), policy=policy.default)
+
+    return make
+
+
+def text_of(message: EmailMessage) -> str:
+    return message.get_body(("plain",)).get_content().replace("\r\n", "\n")
+
+
+def html_of(message: EmailMessage) -> str:
+    return message.get_body(("html",)).get_content()
+
+
+def test_card_mail(render: Render) -> None:
+    mail = render(MailKind.CARD)
+    lines = text_of(mail).splitlines()
+
+    assert "Card number: SCC-7K2M-Q9TX-04HB" in lines
+    assert f"Claim code: {CLAIM_CODE}" in lines
+    assert "Credits: 300 (1 credit is 1 minute of support)" in lines
+    assert "Order number: O-1001" in lines
+    assert "Expires: 22 November 2027 (UTC)" in lines
+    assert "How to claim it" in lines
+    assert "whoever has both the card number and the claim code can claim the card" in text_of(mail)
+    for part in ("SCC-7K2M-Q9TX-04HB", CLAIM_CODE, "300", "O-1001", "22 November 2027", "whoever has both"):
+        assert part in html_of(mail)
+    assert mail["Subject"] == "Your support credit card: 300 credits (order O-1001)"
+
+
+def test_claim_code_is_in_no_header_and_no_link(render: Render) -> None:
+    mail = render(MailKind.CARD)
+
+    assert not [name for name, value in mail.items() if CLAIM_CODE in value]
+    assert f'href="{CLAIM_CODE}' not in html_of(mail)
+    assert html_of(mail).count(CLAIM_CODE) == 1
+
+
+def test_card_that_never_expires(render: Render) -> None:
+    assert "Expires: never" in text_of(render(MailKind.CARD, expires_at=None)).splitlines()
+
+
+def test_receipt(render: Render) -> None:
+    mail = render(MailKind.RECEIPT)
+    lines = text_of(mail).splitlines()
+
+    assert mail["Subject"] == "Receipt for order PC-2026-000123: 240.00 USD"
+    for line in (
+        "Order number: PC-2026-000123",
+        "Paid on: 22 November 2026 (UTC)",
+        "Organization: Acme (org_acme)",
+        "Paid with: Visa ending in 4242",
+        "Purchase order number: PO-77",
+        "Terms and Conditions: version 2026-11",
+        "2 x 120 support credits (SUPPORT-120)",
+        "    120.00 USD each, 240.00 USD together",
+        "Subtotal: 240.00 USD",
+        "Tax: 0.00 USD",
+        "Total: 240.00 USD",
+    ):
+        assert line in lines
+    for part in ("PC-2026-000123", "Visa ending in 4242", "PO-77", "version 2026-11", "SUPPORT-120", "240.00 USD"):
+        assert part in html_of(mail)
+
+
+def test_receipt_without_card_and_purchase_order(render: Render) -> None:
+    mail = render(MailKind.RECEIPT, payment={"method": "wire", "card": None}, purchase_order_number=None)
+
+    assert "Paid by: wire" in text_of(mail).splitlines()
+    assert "Purchase order" not in text_of(mail) + html_of(mail)
+    assert "ending in" not in text_of(mail) + html_of(mail)
+
+
+def test_receipt_of_amounts_without_minor_digits(render: Render, examples: Examples) -> None:
+    totals = {name: {"amount_minor": 24000, "currency": "JPY"} for name in ("subtotal", "tax", "total")}
+
+    assert "Total: 24000 JPY" in text_of(render(MailKind.RECEIPT, totals=totals)).splitlines()
+
+
+def test_claim_notice(render: Render) -> None:
+    mail = render(MailKind.CARD_CLAIMED)
+    lines = text_of(mail).splitlines()
+
+    assert "Claimed on: 23 November 2026 (UTC)" in lines
+    assert "Credits: 300" in lines
+    assert any(line.startswith("Claimed by: ") for line in lines)
+    assert "was claimed" in mail["Subject"]
+    assert "cannot be used again" in html_of(mail)
+
+
+@pytest.mark.parametrize("kind", list(MailKind))
+def test_headers(render: Render, examples: Examples, kind: MailKind) -> None:
+    mail = render(kind)
+
+    assert mail["Message-ID"] == "<dlv_1@punchcard.example>"
+    assert mail["From"] == "Punchcard <store@punchcard.example>"
+    assert [address.addr_spec for address in mail["To"].addresses] == [examples[kind]["buyer"]["email"]]
+    assert mail["Auto-Submitted"] == "auto-generated"
+    assert mail["X-Correlation-ID"] == "cor_1"
+    assert "https://store.punchcard.example" in text_of(mail)
+    assert "https://store.punchcard.example" in html_of(mail)
+    assert mail.get_content_type() == "multipart/alternative"
+
+
+def test_html_is_escaped(render: Render) -> None:
+    evil = {"email": "eve@acme.example", "name": '<script>alert("x")</script>', "language": "en"}
+    mail = render(MailKind.CARD, buyer=evil, issuer={"id": "org_1", "name": "<img src=x onerror=y> & Sons"})
+
+    assert "<script" not in html_of(mail)
+    assert "&lt;script&gt;" in html_of(mail)
+    assert "<img" not in html_of(mail)
+    assert "&amp; Sons" in html_of(mail)
+    assert '<script>alert("x")</script>' in text_of(mail)  # plain text is not HTML
+
+
+@pytest.mark.parametrize("end", ["\r\n", "\n", "\r", "\x0b", "\u2028", "\x00"])
+def test_a_name_writes_no_header_and_no_line(render: Render, end: str) -> None:
+    name = f"Ada{end}Bcc: eve@evil.example{end}{end}Claim code: FAKE"
+    buyer = {"email": "ada@acme.example", "name": name, "language": "en"}
+    mail = render(MailKind.CARD, buyer=buyer, order_number=f"O-1{end}Bcc: eve@evil.example")
+
+    assert mail["Bcc"] is None
+    assert [address.addr_spec for address in mail["To"].addresses] == ["ada@acme.example"]
+    assert mail["To"].addresses[0].display_name == "Ada Bcc: eve@evil.example Claim code: FAKE"
+    assert [line for line in text_of(mail).splitlines() if line.startswith("Claim code:")] == [
+        f"Claim code: {CLAIM_CODE}"
+    ]
+
+
+@pytest.mark.parametrize("name", ['"; Bcc: eve@evil.example', "Ada <eve@evil.example>", "a,b@evil.example", "Ä" * 300])
+def test_a_name_is_no_second_recipient(render: Render, name: str) -> None:
+    mail = render(MailKind.CARD, buyer={"email": "ada@acme.example", "name": name, "language": "en"})
+
+    assert [address.addr_spec for address in mail["To"].addresses] == ["ada@acme.example"]
+
+
+@pytest.mark.parametrize("address", ["", "ada", "@acme.example", "ada@", "ada@acme.example\r\nBcc: eve@evil.example",
+                                     "ada@acme.example, eve@evil.example"])  # fmt: skip
+def test_what_is_no_address_gets_no_mail(renderer: Renderer, examples: Examples, address: str) -> None:
+    data = PAYLOADS[MailKind.CARD_CLAIMED].load(examples[MailKind.CARD_CLAIMED])
+
+    with pytest.raises(BadAddress):
+        renderer.render(
+            MailKind.CARD_CLAIMED, language="en", recipient=address, data=data, message_id="<1@x.example>",
+            correlation_id="cor_1", written_at=FixedClock().now(),
+        )  # fmt: skip
+
+
+@pytest.fixture
+def german() -> Renderer:
+    templates = {
+        "de/card.subject.txt": "Ihre Karte",
+        "de/card.txt": "Grüße, {{ buyer.name }}",
+        "de/card.html": "<p>Hallo</p>",
+    }
+    loader = ChoiceLoader([DictLoader(templates), PackageLoader("notifications")])
+    return Renderer(Address("Punchcard", addr_spec="store@punchcard.example"), "https://store.example", loader)
+
+
+@pytest.mark.parametrize("language", ["de", "DE", "de-AT", "de_CH"])
+def test_the_language_of_the_buyer(render: Render, german: Renderer, language: str) -> None:
+    mail = render(MailKind.CARD, using=german, language=language)
+
+    assert mail["Subject"] == "Ihre Karte"
+    assert mail["Content-Language"] == "de"
+    assert text_of(mail).startswith("Grüße, ")
+
+
+@pytest.mark.parametrize("language", ["fr", "fr-CA", "", "../../etc", "en/../de", "x" * 35])
+def test_a_language_without_templates_is_english(render: Render, german: Renderer, language: str) -> None:
+    mail = render(MailKind.CARD, using=german, language=language)
+
+    assert mail["Content-Language"] == "en"
+    assert "Card number: " in text_of(mail)
+
+
+def test_a_kind_without_templates_in_the_language_is_english_throughout(render: Render, german: Renderer) -> None:
+    mail = render(MailKind.RECEIPT, using=german, language="de")
+
+    assert mail["Content-Language"] == "en"
+    assert mail["Subject"].startswith("Receipt")
+
+
+def test_the_raw_mail_is_readable_ascii_when_the_content_is(renderer: Renderer, render: Render) -> None:
+    assert f"Claim code: {CLAIM_CODE}".encode() in render(MailKind.CARD).as_bytes()

@@ -1,0 +1,44 @@
+"""The store in both modes, started once for all journeys that leave it running."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from store import Store
+
+from chassis.local_servers import temporary_folder
+
+
+@pytest.fixture(scope="session")
+def folders() -> Iterator[Path]:
+    with temporary_folder("journeys") as folder:
+        yield folder
+
+
+@pytest.fixture(scope="session")
+def embedded_store(folders: Path) -> Iterator[Store]:
+    store = Store(folders / "embedded", "run").start()
+    yield store
+    store.close()
+
+
+@pytest.fixture(scope="session")
+def services_store(folders: Path, amqp_uri: str, postgres_url: Callable[[str], str]) -> Iterator[Store]:
+    """Six services, two gateways and two of payments, on the real broker and database."""
+    store = Store(
+        folders / "services", "services", ("--restart-after", "12", "--scale", "payments=2", "--scale", "gateway=2"),
+        {"AMQP_URI": amqp_uri, "DATABASE_URL": postgres_url("postgres"), "PYTHONPATH": ":".join(sys.path)},
+    )  # fmt: skip
+    store.start()
+    yield store
+    store.close()
+
+
+@pytest.fixture(params=["embedded", "services"])
+def store(request: pytest.FixtureRequest) -> Store:
+    """The test runs once in each mode."""
+    found: Store = request.getfixturevalue(f"{request.param}_store")
+    return found

@@ -1,0 +1,224 @@
+"""A whole store under test: started as a person would, used over HTTP, killed without mercy."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import requests
+
+from chassis import context
+from chassis.identity import Identity, IdentitySigner
+from chassis.local_servers import free_port
+from chassis.rpc import RpcClient
+from chassis.testing import wait_until
+
+PASSWORD = "punchcard-demo"
+PACK = "HOURLY-300"
+
+
+@dataclass
+class Store:
+    """One running store.
+
+    Args:
+        folder: what it keeps.
+        command: ``run`` (embedded) or ``services``.
+        arguments: more words for the command.
+        environment: more variables.
+    """
+
+    folder: Path
+    command: str
+    arguments: Sequence[str] = ()
+    environment: dict[str, str] = field(default_factory=dict)
+    port: int = field(default_factory=free_port)
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def embedded(self) -> bool:
+        return self.command == "run"
+
+    @property
+    def base_url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def output(self) -> Path:
+        return self.folder.parent / f"{self.folder.name}.out"
+
+    @property
+    def demo(self) -> dict[str, Any]:
+        """What the store wrote for whoever tries it."""
+        read: dict[str, Any] = json.loads((self.folder / "demo.json").read_text())
+        return read
+
+    def start(self) -> Store:
+        self.folder.parent.mkdir(parents=True, exist_ok=True)
+        with self.output.open("wb") as out:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "punchcard", self.command, "--port", str(self.port),
+                 "--folder", str(self.folder), *self.arguments],
+                stdout=out, stderr=out, env={**os.environ, **self.environment}, start_new_session=True,
+            )  # fmt: skip
+        wait_until(self._open, f"the store to open (see {self.output})", 90)
+        return self
+
+    def _open(self) -> bool:
+        assert self.process is not None
+        assert self.process.poll() is None, self.output.read_text()
+        return "Punchcard is open" in self.output.read_text()
+
+    def stop(self) -> int:
+        """SIGTERM; the exit code."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(90)
+
+    def kill(self) -> None:
+        """``kill -9``"""
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait()
+
+    def close(self) -> None:
+        if self.process is not None and self.process.poll() is None:
+            self.stop()
+
+    def pid_of(self, name: str) -> int:
+        """The process of a service (services mode)."""
+        known = json.loads((self.folder / "processes.json").read_text())
+        return next(int(entry["pid"]) for entry in known if entry["name"] == name)
+
+    def client(self, email: str = "ada@acme.example") -> Client:
+        return Client(self, email)
+
+    def mails(self) -> list[dict[str, Any]]:
+        """Every mail, newest first."""
+        url = self.demo.get("mail_url", f"{self.base_url}/dev/mail") + ".json"
+        items: list[dict[str, Any]] = requests.get(url, timeout=30).json()["items"]
+        return items
+
+    def card_mails(self, order_number: str) -> list[dict[str, Any]]:
+        """The card mails of one order."""
+        return [mail for mail in self.mails() if "Claim code:" in mail["text"] and order_number in mail["text"]]
+
+    def charges(self, order_id: str) -> list[dict[str, Any]]:
+        """What the provider's own book says was taken for an order."""
+        keys = json.loads((self.folder / "keys.json").read_text())
+        response = requests.get(
+            f"{self.demo['provider_url']}/charges", params={"reference": order_id},
+            headers={"Authorization": f"Bearer {keys['PAYMENTS_PROVIDER_KEY']}"}, timeout=10,
+        )  # fmt: skip
+        return [charge for charge in response.json()["items"] if charge["status"] == "succeeded"]
+
+    def ledger_breaks(self, amqp_uri: str) -> list[Any]:
+        """What credits finds wrong with its own ledger (services mode: asked over the bus, as staff)."""
+        keys = json.loads((self.folder / "keys.json").read_text())
+        staff = Identity("usr_fay", "fay@punchcard.example", "Fay", "finance", "org_punchcard", "Punchcard Support")
+        token = IdentitySigner(keys["IDENTITY_SIGNING_KEY"]).sign(staff)
+        client = RpcClient(amqp_uri, "tests")
+        try:
+            with context.entered(context.RequestContext("cor_tests", token)):
+                breaks: list[Any] = client.call("credits", "reconcile", {}, timeout_s=30)["breaks"]
+                return breaks
+        finally:
+            client.stop()
+
+
+class Client:
+    """A signed-in user of a store."""
+
+    def __init__(self, store: Store, email: str) -> None:
+        self.store = store
+        self.http = requests.Session()
+        signed_in = self.http.post(
+            store.base_url + "/v1/sessions", json={"email": email, "password": PASSWORD}, timeout=30
+        )
+        assert signed_in.status_code == 201, signed_in.text
+        self.http.headers["Authorization"] = f"Bearer {signed_in.json()['token']}"
+
+    def ask(self, method: str, path: str, body: Any = None, *, key: str | None = None, **options: Any) -> Any:
+        """Any request; the response as it is."""
+        headers = {**({"Idempotency-Key": key} if key else {}), **options.pop("headers", {})}
+        options.setdefault("timeout", 30)
+        return self.http.request(
+            method,
+            self.store.base_url + path,
+            **({"json": body} if body is not None else {}),
+            headers=headers,
+            **options,
+        )
+
+    def get(self, path: str) -> Any:
+        response = self.ask("GET", path)
+        assert response.status_code == 200, response.text
+        return response.json()
+
+    def empty_cart(self) -> None:
+        for line in self.get("/v1/cart")["lines"]:
+            assert self.ask("DELETE", f"/v1/cart/lines/{line['id']}").status_code in (200, 204)
+
+    def fill_cart(self, sku: str = PACK, destination: str | None = "support_card", quantity: int = 1) -> Any:
+        line = {"sku": sku, "quantity": quantity, "credit_destination": destination}
+        response = self.ask(
+            "POST", "/v1/cart/lines", {name: value for name, value in line.items() if value is not None}
+        )
+        assert response.ok, response.text
+        return response.json()
+
+    def order_body(self, cart: Any, card: str = "success", **changes: Any) -> dict[str, Any]:
+        return {
+            "payment": {"method": "card", "provider_token": self.store.demo["provider_tokens"][card]},
+            "accept_terms": cart["terms_version"],
+            "expected_total": cart["totals"]["total"],
+            **changes,
+        }
+
+    def place(self, body: dict[str, Any], key: str | None = None) -> Any:
+        return self.ask("POST", "/v1/orders", body, key=key or str(uuid.uuid4()))
+
+    def buy_card(self, quantity: int = 1) -> Any:
+        """A complete purchase of support credit cards, up to the answer."""
+        response = self.place(self.order_body(self.fill_cart(quantity=quantity)))
+        assert response.status_code == 201, response.text
+        return response.json()
+
+    def fulfilled(self, order_id: str, timeout_s: float = 60) -> Any:
+        """The order once it is fulfilled."""
+        wait_until(lambda: self.get(f"/v1/orders/{order_id}")["state"] == "fulfilled", "the order", timeout_s)
+        return self.get(f"/v1/orders/{order_id}")
+
+    def balance(self) -> int:
+        return int(self.get("/v1/credits")["balance"])
+
+
+def number_and_code(mail: dict[str, Any]) -> tuple[str, str]:
+    """What a person reads off a card mail."""
+    number = re.search(r"^Card number: (.+)$", mail["text"], re.MULTILINE)
+    code = re.search(r"^Claim code: (.+)$", mail["text"], re.MULTILINE)
+    assert number, mail["text"]
+    assert code, mail["text"]
+    return number[1].strip(), code[1].strip()
+
+
+def card_mail(store: Store, order: Any, timeout_s: float = 60) -> dict[str, Any]:
+    """The one card mail of an order of one card, once it is there."""
+    wait_until(lambda: store.card_mails(order["number"]), "the card mail", timeout_s)
+    (mail,) = store.card_mails(order["number"])
+    return mail
+
+
+def settle(seconds: float = 1.0) -> None:
+    """Give something that must not happen the time to happen."""
+    time.sleep(seconds)
