@@ -13,6 +13,7 @@ _settings = read(Environment())
 
 wsgi_app = "gateway.wsgi:application()"
 bind = _settings.bind
+reuse_port = _settings.reuse_port  # several gateways share one port of one machine
 workers = 1
 threads = _settings.threads
 worker_class = "gateway.worker.Worker"

@@ -16,6 +16,7 @@ class Settings:
         credits_sealing_public_key: the same of credits; claim codes are sealed with it.
         amqp_uri: the bus; only the gateway's own process needs it (`gateway.wsgi`).
         bind: where gunicorn listens, ``host:port``.
+        reuse_port: whether several gateway processes of one machine share `bind`; the kernel spreads connections.
         threads: how many requests one process works on at once.
         rpc_timeout_s: how long a service may take to answer, in seconds.
         checkout_timeout_s: how long placing an order may take, in seconds: a payment provider is behind it.
@@ -29,6 +30,7 @@ class Settings:
     credits_sealing_public_key: str = field(repr=False)
     amqp_uri: str = field(default="", repr=False)
     bind: str = "127.0.0.1:8000"
+    reuse_port: bool = False
     threads: int = 24
     rpc_timeout_s: int = 5
     checkout_timeout_s: int = 20
@@ -49,6 +51,7 @@ def read(environment: Environment) -> Settings:
         credits_sealing_public_key=environment.key("CREDITS_SEALING_PUBLIC_KEY"),
         amqp_uri=environment.text("AMQP_URI"),
         bind=environment.text("GATEWAY_BIND", "127.0.0.1:8000"),
+        reuse_port=environment.integer("GATEWAY_REUSE_PORT", 0, minimum=0) > 0,
         threads=environment.integer("GATEWAY_THREADS", 24),
         rpc_timeout_s=environment.integer("GATEWAY_RPC_TIMEOUT_S", 5),
         checkout_timeout_s=environment.integer("GATEWAY_CHECKOUT_TIMEOUT_S", 20),

@@ -14,9 +14,6 @@ from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT202012
 from werkzeug.test import TestResponse
 
-# pytest calls the folder above this one "gateway" as well; the package of that name must win
-if getattr(sys.modules.get("gateway"), "__file__", None) is None:
-    sys.modules.pop("gateway", None)
 sys.path.insert(0, str(Path(__file__).parent))
 
 from gateway_fakes import ACCOUNTS, CREDITS, TOKEN, Check, FakeRpc, Send

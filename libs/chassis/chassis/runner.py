@@ -3,11 +3,7 @@
 # ruff: noqa: E402  # the patch must come before anything that opens a socket or takes a lock
 from __future__ import annotations
 
-import warnings
-
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # eventlet advises to leave eventlet; docs/adr/0001 says how we would
-    import eventlet
+import eventlet
 
 eventlet.monkey_patch()
 

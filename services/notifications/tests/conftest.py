@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Callable, Iterator
-from copy import deepcopy
 from dataclasses import dataclass, field
 from email import message_from_bytes, policy
 from email.headerregistry import Address
@@ -16,13 +15,11 @@ import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult, LoginPassword
 
-from cart.messages import ORDER_PAID
 from chassis.local_servers import free_port
 from chassis.messages import Event
 from chassis.persistence import Database
 from chassis.sealing import Opener, Sealer, new_key
-from chassis.testing import FixedClock, make_event
-from credits.messages import CARD_CLAIMED, CARD_ISSUED
+from chassis.testing import FixedClock, event_example, make_event
 from notifications.bootstrap import App
 from notifications.domain.deliveries import MailKind
 from notifications.messages import PAYLOADS
@@ -44,9 +41,9 @@ def opener() -> Opener:
 def examples(opener: Opener) -> dict[MailKind, dict[str, Any]]:
     """The producers' example of each event that causes a mail, with a claim code sealed for us."""
     found = {
-        MailKind.RECEIPT: deepcopy(dict(ORDER_PAID.example)),
-        MailKind.CARD: deepcopy(dict(CARD_ISSUED.example)),
-        MailKind.CARD_CLAIMED: deepcopy(dict(CARD_CLAIMED.example)),
+        MailKind.RECEIPT: event_example("cart.order_paid.v1"),
+        MailKind.CARD: event_example("credits.card_issued.v1"),
+        MailKind.CARD_CLAIMED: event_example("credits.card_claimed.v1"),
     }
     found[MailKind.CARD]["sealed_code"] = Sealer(opener.public_key).seal(CLAIM_CODE)
     return found
@@ -56,8 +53,10 @@ def examples(opener: Opener) -> dict[MailKind, dict[str, Any]]:
 def event(examples: dict[MailKind, dict[str, Any]]) -> Callable[..., Event]:
     """Call it with a kind of mail to get the event that causes it, as the chassis hands it to the service."""
     names = {
-        MailKind.RECEIPT: ORDER_PAID.name, MailKind.CARD: CARD_ISSUED.name, MailKind.CARD_CLAIMED: CARD_CLAIMED.name
-    }  # fmt: skip
+        MailKind.RECEIPT: "cart.order_paid.v1",
+        MailKind.CARD: "credits.card_issued.v1",
+        MailKind.CARD_CLAIMED: "credits.card_claimed.v1",
+    }
 
     def make(kind: MailKind, **changes: Any) -> Event:
         return make_event(names[kind], PAYLOADS[kind].load({**examples[kind], **changes}), consumer=f"on {names[kind]}")

@@ -20,8 +20,7 @@ from chassis.persistence import Database
 from chassis.persistence.migrations import migrate
 from chassis.rpc import RpcClient
 from chassis.sealing import Opener, Sealer, new_key
-from chassis.testing import identity, wait_until
-from credits.messages import CARD_ISSUED
+from chassis.testing import event_example, identity, wait_until
 
 CLAIM_CODE = "7K2M-Q9TX-04HB-ZZ5V-W8YN-3"
 SIGNING_KEY, SEALING_KEY = new_key(), new_key()
@@ -59,15 +58,20 @@ def service(amqp_uri: str, new_postgres: Callable[[], str], smtp: Any, tmp_path:
 
 def test_an_event_becomes_one_mail_and_staff_can_look_it_up(service: Any, amqp_uri: str, smtp: Any) -> None:
     sealed = Sealer(Opener(SEALING_KEY).public_key).seal(CLAIM_CODE)
-    card = {**CARD_ISSUED.example, "sealed_code": sealed}
+    card = {**event_example("credits.card_issued.v1"), "sealed_code": sealed}
     with Connection(amqp_uri) as connection:
         producer = connection.Producer()
         for event_id, data in (
             ("evt_1", card), ("evt_1", card), ("evt_2", card), ("evt_3", {**card, "card_id": "scc_other"})
         ):  # fmt: skip
-            body = {"id": event_id, "type": CARD_ISSUED.name, "occurred_at": "2026-11-22T12:00:00.000Z", "data": data}
+            body = {
+                "id": event_id,
+                "type": "credits.card_issued.v1",
+                "occurred_at": "2026-11-22T12:00:00.000Z",
+                "data": data,
+            }
             producer.publish(
-                json.dumps(body), exchange="credits.events", routing_key=CARD_ISSUED.routing_key,
+                json.dumps(body), exchange="credits.events", routing_key="card_issued.v1",
                 content_type="application/json", content_encoding="utf-8", headers={"correlation_id": "cor_http"},
             )  # fmt: skip
     wait_until(lambda: len(smtp.mailbox.mails) >= 2, "the mails")

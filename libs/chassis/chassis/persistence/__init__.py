@@ -1,7 +1,7 @@
 """Storage: the engine, the unit of work with its outbox and inbox, column types, migrations, idempotency keys."""
 
 from chassis.persistence.database import Database, Reader, Transaction
-from chassis.persistence.idempotency import Answer, IdempotencyKeys, request_hash
+from chassis.persistence.idempotency import Answer, IdempotencyKeys, find_answer, request_hash
 from chassis.persistence.tables import UtcDateTimeColumn, add_messaging_tables
 
 __all__ = [
@@ -12,5 +12,6 @@ __all__ = [
     "Transaction",
     "UtcDateTimeColumn",
     "add_messaging_tables",
+    "find_answer",
     "request_hash",
 ]

@@ -10,7 +10,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from chassis.persistence.database import Transaction
+from chassis.persistence.database import Reader, Transaction
 from chassis.persistence.tables import IDEMPOTENCY_KEY
 from kernel.errors import Kind, Refusal
 
@@ -26,6 +26,26 @@ class Answer:
 
     answer: dict[str, Any] | None
     subject_id: str | None
+
+
+def find_answer(reader: Reader, scope: str, key: str, request: str) -> Answer | None:
+    """What is known about a key; None if nothing.
+
+    Args:
+        reader: where to look; nothing is changed.
+        scope, key, request: as for `IdempotencyKeys`.
+
+    Raises:
+        Refusal: `idempotency_key_reused`: the key came with another request before.
+    """
+    row = reader.one(sa.select(IDEMPOTENCY_KEY).where(*_is(scope, key)))
+    if row is None:
+        return None
+    if row["request_hash"] != request:
+        raise Refusal(
+            Kind.INVALID, "idempotency_key_reused", "This Idempotency-Key was used for another request. Use a new one."
+        )
+    return Answer(json.loads(row["answer"]) if row["answer"] else None, row["subject_id"])
 
 
 class IdempotencyKeys:
@@ -58,32 +78,19 @@ class IdempotencyKeys:
         )  # fmt: skip
         if fresh:
             return None
-        return self.find(key, request)
-
-    def find(self, key: str, request: str) -> Answer | None:
-        """What is known about the key; None if nothing.
-
-        Raises:
-            Refusal: `idempotency_key_reused`.
-        """
-        row = self._transaction.one(sa.select(IDEMPOTENCY_KEY).where(*self._is(key)))
-        if row is None:
-            return None
-        if row["request_hash"] != request:
-            raise Refusal(
-                Kind.INVALID, "idempotency_key_reused",
-                "This Idempotency-Key was used for another request. Use a new one.",
-            )  # fmt: skip
-        return Answer(json.loads(row["answer"]) if row["answer"] else None, row["subject_id"])
+        return find_answer(self._transaction, self._scope, key, request)
 
     def finish(self, key: str, answer: Mapping[str, Any]) -> None:
         """Keep the answer for those who ask again."""
         self._transaction.execute(
-            sa.update(IDEMPOTENCY_KEY).where(*self._is(key)).values(answer=json.dumps(answer, separators=(",", ":")))
+            sa.update(IDEMPOTENCY_KEY)
+            .where(*_is(self._scope, key))
+            .values(answer=json.dumps(answer, separators=(",", ":")))
         )
 
-    def _is(self, key: str) -> tuple[sa.ColumnElement[bool], ...]:
-        return IDEMPOTENCY_KEY.c.scope == self._scope, IDEMPOTENCY_KEY.c.key == key
+
+def _is(scope: str, key: str) -> tuple[sa.ColumnElement[bool], ...]:
+    return IDEMPOTENCY_KEY.c.scope == scope, IDEMPOTENCY_KEY.c.key == key
 
 
 def request_hash(operation: str, body: Mapping[str, Any]) -> str:

@@ -1,6 +1,17 @@
 """What tests need: databases, brokers, clocks, identities, events. Nothing but tests imports this."""
 
+from chassis.testing.contracts import event_example, rpc_contract
 from chassis.testing.fakes import FixedClock, identity, make_event, wait_until
 from chassis.testing.storage import create_tables, emitted, sqlite_database
 
-__all__ = ["FixedClock", "create_tables", "emitted", "identity", "make_event", "sqlite_database", "wait_until"]
+__all__ = [
+    "FixedClock",
+    "create_tables",
+    "emitted",
+    "event_example",
+    "identity",
+    "make_event",
+    "rpc_contract",
+    "sqlite_database",
+    "wait_until",
+]

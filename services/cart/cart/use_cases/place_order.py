@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, cast
+from typing import Any
 
 from cart import storage
 from cart.bootstrap import App
@@ -21,7 +21,7 @@ from cart.use_cases.settle_order import Answer, settle_order
 from cart.use_cases.views import BUYERS, order_view
 from chassis.identity import Identity
 from chassis.persistence import Answer as KnownAnswer
-from chassis.persistence import IdempotencyKeys, Transaction, request_hash
+from chassis.persistence import IdempotencyKeys, Transaction, find_answer, request_hash
 from kernel.errors import Refusal, conflict
 from kernel.ids import new_id
 from kernel.money import Money
@@ -84,9 +84,7 @@ def place_order(
 
 def _look_up(app: App, request: _Request) -> tuple[KnownAnswer | None, Cart | None]:
     with app.database.reading() as reader:
-        # `find` only reads; IdempotencyKeys asks for a transaction because its other methods need one
-        keys = IdempotencyKeys(cast(Transaction, reader), request.caller.organization_id)
-        known = keys.find(request.idempotency_key, request.hash)
+        known = find_answer(reader, request.caller.organization_id, request.idempotency_key, request.hash)
         return known, storage.read_cart(reader, request.caller) if known is None else None
 
 

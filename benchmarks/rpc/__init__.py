@@ -1,0 +1,1 @@
+"""RPC round trips a second, two processes: our chassis, stock nameko, raw py-amqp."""

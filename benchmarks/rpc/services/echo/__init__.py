@@ -1,0 +1,1 @@
+"""The service that answers what it was asked, on the chassis."""

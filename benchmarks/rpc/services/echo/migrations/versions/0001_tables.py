@@ -1,0 +1,10 @@
+from alembic import op
+
+from chassis.persistence.tables import METADATA
+
+revision = "0001"
+down_revision = None
+
+
+def upgrade() -> None:
+    METADATA.create_all(op.get_bind())
