@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import select
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parent.parent
-_READY_TIMEOUT_S = 60
-_STOP_TIMEOUT_S = 60
+_START_TIMEOUT_S = 120
+_STOP_TIMEOUT_S = 90
 
 
 class BenchmarkError(Exception):
@@ -21,37 +23,38 @@ class BenchmarkError(Exception):
 
 
 @contextlib.contextmanager
-def running(module: str, environment: Mapping[str, str], log: Path) -> Iterator[subprocess.Popen[str]]:
-    """A Python module as a process that prints ``ready`` when it is; stopped at the end.
+def running(
+    arguments: Sequence[str], environment: Mapping[str, str], log: Path, sign: str = "ready"
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A Python module as a process, from when it says that it is ready; stopped at the end.
 
     Args:
-        module: what ``python -m`` runs.
+        arguments: what follows ``python -m``.
         environment: all that it sees.
         log: where its standard error goes.
+        sign: what it prints once it is ready.
 
     Raises:
         BenchmarkError: it did not get ready.
     """
     with log.open("ab") as errors:
         process = subprocess.Popen(
-            [sys.executable, "-m", module],
-            env=dict(environment), cwd=ROOT, stdout=subprocess.PIPE, stderr=errors, text=True, start_new_session=True,
+            [sys.executable, "-m", *arguments],
+            env=dict(environment), cwd=ROOT, stdout=subprocess.PIPE, stderr=errors, start_new_session=True,
         )  # fmt: skip
     try:
-        assert process.stdout is not None
-        heard, _, _ = select.select([process.stdout], [], [], _READY_TIMEOUT_S)
-        if not heard or process.stdout.readline().strip() != "ready":
-            raise BenchmarkError(f"{module} did not start: {tail(log)}")
+        if not _says(process, sign.encode()):
+            raise BenchmarkError(f"{' '.join(arguments)} did not start: {_tail(log)}")
         yield process
     finally:
-        stop(process)
+        _stop(process)
 
 
-def ask(module: str, arguments: list[str], environment: Mapping[str, str], timeout_s: float) -> Any:
+def ask(arguments: Sequence[str], environment: Mapping[str, str], timeout_s: float) -> Any:
     """Run a Python module to its end; the JSON that it printed.
 
     Args:
-        module, arguments: what ``python -m`` runs.
+        arguments: what follows ``python -m``.
         environment: all that it sees.
         timeout_s: it is killed after this many seconds.
 
@@ -60,18 +63,30 @@ def ask(module: str, arguments: list[str], environment: Mapping[str, str], timeo
     """
     try:
         done = subprocess.run(
-            [sys.executable, "-m", module, *arguments],
+            [sys.executable, "-m", *arguments],
             env=dict(environment), cwd=ROOT, capture_output=True, text=True, timeout=timeout_s,
         )  # fmt: skip
     except subprocess.TimeoutExpired as error:
-        raise BenchmarkError(f"{module} took more than {timeout_s:g} s") from error
+        raise BenchmarkError(f"{' '.join(arguments)} took more than {timeout_s:g} s") from error
     if done.returncode != 0:
-        raise BenchmarkError(f"{module} failed: {done.stderr.strip()[-2000:]}")
+        raise BenchmarkError(f"{' '.join(arguments)} failed: {done.stderr.strip()[-2000:]}")
     return json.loads(done.stdout)
 
 
-def stop(process: subprocess.Popen[Any]) -> None:
-    """SIGTERM, time to finish, and then SIGKILL."""
+def _says(process: subprocess.Popen[bytes], sign: bytes) -> bool:
+    assert process.stdout is not None
+    deadline = time.monotonic() + _START_TIMEOUT_S
+    heard = b""
+    while sign not in heard:
+        readable, _, _ = select.select([process.stdout], [], [], max(0.0, deadline - time.monotonic()))
+        more = os.read(process.stdout.fileno(), 65536) if readable else b""
+        if not more:
+            return False  # too late, or it has ended
+        heard += more
+    return True
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
     if process.poll() is None:
         process.terminate()
         try:
@@ -83,6 +98,5 @@ def stop(process: subprocess.Popen[Any]) -> None:
         process.stdout.close()
 
 
-def tail(log: Path) -> str:
-    """The last words of a process."""
+def _tail(log: Path) -> str:
     return log.read_text(errors="replace").strip()[-2000:]

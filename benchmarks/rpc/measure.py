@@ -42,7 +42,7 @@ def measure(amqp_uri: str, folder: Path, quick: bool, say: Callable[[str], None]
     with contextlib.ExitStack() as stack:
         for variant in CALLS:
             log = folder / f"{variant}.log"
-            stack.enter_context(children.running(f"benchmarks.rpc.{variant}_server", environment, log))
+            stack.enter_context(children.running([f"benchmarks.rpc.{variant}_server"], environment, log))
         for repetition in range(1 if quick else REPETITIONS):
             say(f"RPC: repetition {repetition + 1}")
             for variant in CALLS:
@@ -54,8 +54,8 @@ def measure(amqp_uri: str, folder: Path, quick: bool, say: Callable[[str], None]
 def _client(variant: str, environment: dict[str, str], quick: bool) -> dict[str, float]:
     share = 10 if quick else 1
     plan = [f"{concurrency}:{calls // share}" for concurrency, calls in CALLS[variant].items()]
-    answer: dict[str, float] = children.ask(f"benchmarks.rpc.{variant}_client", plan, environment, _CLIENT_TIMEOUT_S)
-    return answer
+    rates: dict[str, float] = children.ask([f"benchmarks.rpc.{variant}_client", *plan], environment, _CLIENT_TIMEOUT_S)
+    return rates
 
 
 def table(rates: Rates) -> list[list[Any]]:
