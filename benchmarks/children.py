@@ -13,6 +13,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 ROOT = Path(__file__).parent.parent
 _START_TIMEOUT_S = 120
 _STOP_TIMEOUT_S = 90
@@ -88,12 +90,16 @@ def _says(process: subprocess.Popen[bytes], sign: bytes) -> bool:
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
     if process.poll() is None:
+        started = psutil.Process(process.pid).children(recursive=True)
         process.terminate()
         try:
             process.wait(_STOP_TIMEOUT_S)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+        for left_over in started:
+            with contextlib.suppress(psutil.NoSuchProcess):  # psutil does not take a new process for the old one
+                left_over.kill()
     if process.stdout is not None:
         process.stdout.close()
 

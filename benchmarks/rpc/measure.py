@@ -1,4 +1,4 @@
-"""Runs the three pairs of processes in turn and takes the medians."""
+"""Runs the three pairs of processes in turn."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ import contextlib
 import os
 from collections.abc import Callable
 from pathlib import Path
-from statistics import median
-from typing import Any
 
 from benchmarks import children
 from chassis.identity import public_key_of
@@ -56,12 +54,3 @@ def _client(variant: str, environment: dict[str, str], quick: bool) -> dict[str,
     plan = [f"{concurrency}:{calls // share}" for concurrency, calls in CALLS[variant].items()]
     rates: dict[str, float] = children.ask([f"benchmarks.rpc.{variant}_client", *plan], environment, _CLIENT_TIMEOUT_S)
     return rates
-
-
-def table(rates: Rates) -> list[list[Any]]:
-    """The medians and their ratios, a row a concurrency."""
-    rows = []
-    for concurrency in CALLS["ours"]:
-        ours, stock, raw = (median(rates[variant][concurrency]) for variant in ("ours", "stock", "raw"))
-        rows.append([concurrency, ours, stock, raw, ours / stock, ours / raw])
-    return rows

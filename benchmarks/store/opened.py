@@ -6,12 +6,9 @@ import contextlib
 import json
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import psutil
 
 from accounts.bootstrap import bootstrap
 from accounts.use_cases.register_organization import register_organization
@@ -68,22 +65,17 @@ def opened(
         customers: how many.
     """
     folder.mkdir()
-    port = free_port()
     servers = {"AMQP_URI": rabbit.uri, "DATABASE_URL": postgres.url()}
-    command = ["punchcard", "services", "--port", str(port), "--folder", str(folder)]
-    try:
-        with children.running(
-            command, {**os.environ, **servers, "NOTIFICATIONS_SMTP_URL": smtp_url}, folder / "store.log", "is open"
-        ):
-            assert rabbit.process is not None
-            assert postgres.process is not None
-            demo: dict[str, Any] = json.loads((folder / "demo.json").read_text())
-            yield Store(
-                demo["base_url"], folder, demo["provider_tokens"]["success"], _register(folder, servers, customers),
-                {**_known(folder), "RabbitMQ": rabbit.process.pid, "PostgreSQL": postgres.process.pid},
-            )  # fmt: skip
-    finally:
-        _end_left_over(folder)
+    environment = {**os.environ, **servers, "NOTIFICATIONS_SMTP_URL": smtp_url}
+    command = ["punchcard", "services", "--port", str(free_port()), "--folder", str(folder)]
+    with children.running(command, environment, folder / "store.log", "is open"):
+        assert rabbit.process is not None
+        assert postgres.process is not None
+        demo: dict[str, Any] = json.loads((folder / "demo.json").read_text())
+        yield Store(
+            demo["base_url"], folder, demo["provider_tokens"]["success"], _register(folder, servers, customers),
+            {**_known(folder), "RabbitMQ": rabbit.process.pid, "PostgreSQL": postgres.process.pid},
+        )  # fmt: skip
 
 
 def _register(folder: Path, servers: Mapping[str, str], customers: int) -> list[str]:
@@ -106,13 +98,3 @@ def _register(folder: Path, servers: Mapping[str, str], customers: int) -> list[
 
 def _known(folder: Path) -> dict[str, int]:
     return {entry["name"]: int(entry["pid"]) for entry in json.loads((folder / "processes.json").read_text())}
-
-
-def _end_left_over(folder: Path) -> None:
-    """If the store did not stop its processes (it was killed), end them: those that are still ours, by their ids."""
-    if (folder / "processes.json").exists():
-        for pid in _known(folder).values():
-            with suppress(psutil.NoSuchProcess):
-                process = psutil.Process(pid)
-                if str(folder) in " ".join(process.environ().values()) or "punchcard" in " ".join(process.cmdline()):
-                    process.kill()
