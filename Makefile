@@ -17,13 +17,13 @@ help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 run: $(VENV)/.runtime ## the whole store in one process on http://127.0.0.1:8000 (PORT=... for another port)
-	@PORT=$(PORT) $(BIN)/punchcard run
+	@PORT=$(PORT) exec $(BIN)/punchcard run
 
 demo: $(VENV)/.runtime ## in a second terminal: buy a support credit card, read the mail, claim it
 	@$(BIN)/punchcard demo
 
 services: $(VENV)/.dev ## the store as processes on RabbitMQ and PostgreSQL (payments=3 runs three of payments)
-	@PORT=$(PORT) $(BIN)/punchcard services $(SCALE) $(if $(RESTART_AFTER),--restart-after $(RESTART_AFTER))
+	@PORT=$(PORT) exec $(BIN)/punchcard services $(SCALE) $(if $(RESTART_AFTER),--restart-after $(RESTART_AFTER))
 
 test: $(VENV)/.dev lint ## everything: lint, unit, contract and integration tests, journeys; installs what it needs
 	@$(BIN)/python -m chassis.local_servers --unless-docker
