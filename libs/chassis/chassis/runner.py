@@ -17,12 +17,12 @@ from typing import Any
 
 from nameko.runners import ServiceRunner
 
+from chassis.bus import DRAIN_TIMEOUT_S, EVENT_PREFETCH, RPC_PREFETCH
 from chassis.messaging.link import connect
 from chassis.messaging.topology import Subscription, declare_retries, declare_service
 from chassis.observability.logs import configure
 from chassis.persistence import Database
 from chassis.persistence.migrations import migrate
-from chassis.rpc.server import DRAIN_TIMEOUT_S, EVENT_PREFETCH, RPC_PREFETCH
 from chassis.service import Consume, Every
 from chassis.settings import Environment
 

@@ -9,11 +9,9 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
-import eventlet
 import sqlalchemy as sa
 from eventlet.event import Event as GreenEvent
 from marshmallow import Schema, fields
@@ -21,111 +19,18 @@ from nameko.exceptions import ContainerBeingKilled
 from nameko.extensions import DependencyProvider, Entrypoint
 
 from chassis import context
-from chassis.identity import Identity, IdentityVerifier
+from chassis.bus import BusServer
 from chassis.messages import RequestSchema
-from chassis.messaging.link import is_memory
-from chassis.messaging.relay import Relay
-from chassis.messaging.topology import RETRY_DELAYS_S, Subscription
-from chassis.persistence import Database
+from chassis.messaging.topology import Subscription
 from chassis.persistence.tables import DEAD_LETTER, IDEMPOTENCY_KEY, INBOX, OUTBOX
-from chassis.rpc.client import RpcClient
-from chassis.rpc.server import BusServer, new_correlation
-from chassis.settings import Environment, SettingsError
-from kernel.clock import Clock, SystemClock
+from chassis.rpc.requests import Call
+from chassis.runtime import Runtime
+from chassis.settings import Environment
+from kernel.ids import new_id
+
+__all__ = ["Call", "Consume", "Every", "Provided", "Rpc", "Runtime", "Service", "consume", "every", "rpc"]
 
 _log = logging.getLogger(__name__)
-
-#: How far back the embedded store offers sent events again at its start: longer than an event is ever retried.
-_OFFER_AGAIN = timedelta(hours=24)
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """A checked request.
-
-    Args:
-        data: what the request schema loaded.
-        identity: who asks, as verified; None for an anonymous call.
-        deadline: `time.monotonic()` seconds after which nobody waits.
-    """
-
-    data: dict[str, Any]
-    identity: Identity | None
-    deadline: float | None
-
-    @property
-    def caller(self) -> Identity:
-        """Who asks; for entrypoints that need somebody."""
-        assert self.identity is not None, "the entrypoint is anonymous"
-        return self.identity
-
-
-@dataclass
-class Runtime:
-    """What the chassis gives a service to build its application from.
-
-    Args:
-        service: the service's name.
-        environment: for the service's own `settings.read`.
-        broker_uri: the bus.
-        database: the service's own.
-        rpc: calls to others.
-        relay: carries the outbox.
-        verifier: checks who asks.
-        clock: the time.
-        queue_type: of event queues; None lets the broker choose.
-        retry_delays_s: before each further attempt at an event.
-    """
-
-    service: str
-    environment: Environment
-    broker_uri: str
-    database: Database
-    rpc: RpcClient
-    relay: Relay
-    verifier: IdentityVerifier
-    clock: Clock = field(default_factory=SystemClock)
-    queue_type: str | None = None
-    retry_delays_s: tuple[int, ...] = RETRY_DELAYS_S
-    _timers: dict[str, Callable[[], None]] = field(default_factory=dict)
-
-    @classmethod
-    def read(cls, service: str, environment: Environment) -> Runtime:
-        """Build it from the environment.
-
-        Raises:
-            SettingsError: naming everything that is missing or wrong.
-        """
-        broker_uri = environment.text("AMQP_URI")
-        database_url = environment.text(f"{service.upper()}_DATABASE_URL")
-        public_key = environment.key("IDENTITY_PUBLIC_KEY")
-        environment.check()
-        clock = SystemClock()
-        database = Database(database_url, clock)
-        embedded = is_memory(broker_uri)
-        return cls(
-            service=service,
-            environment=environment,
-            broker_uri=broker_uri,
-            database=database,
-            rpc=RpcClient(broker_uri, service),
-            relay=Relay(broker_uri, database, _OFFER_AGAIN if embedded else None),
-            verifier=IdentityVerifier(public_key),
-            clock=clock,
-            queue_type=None if embedded else environment.text("PUNCHCARD_QUEUE_TYPE", "quorum"),
-            retry_delays_s=_delays(environment),
-        )
-
-    def waker(self, method: str) -> Callable[[], None]:
-        """Something to call that runs the `every` entrypoint `method` at once."""
-        return lambda: self._timers.get(method, lambda: None)()
-
-
-def _delays(environment: Environment) -> tuple[int, ...]:
-    text = environment.text("PUNCHCARD_RETRY_DELAYS_S", ",".join(map(str, RETRY_DELAYS_S)))
-    if not all(word.isdigit() for word in text.split(",")):
-        raise SettingsError("PUNCHCARD_RETRY_DELAYS_S is not a list of whole seconds such as 1,5,60")
-    return tuple(int(word) for word in text.split(","))
 
 
 class Provided(DependencyProvider):
@@ -165,7 +70,7 @@ class Provided(DependencyProvider):
         return self._app
 
     def worker_setup(self, worker_ctx: Any) -> None:
-        context.enter(worker_ctx.data.get("request") or new_correlation())
+        context.enter(worker_ctx.data.get("request") or _new_context())
 
 
 class Rpc(Entrypoint):
@@ -238,7 +143,7 @@ class Every(Entrypoint):
     def start(self) -> None:
         runtime = self._provided.runtime
         assert runtime is not None
-        runtime._timers[self.method_name] = self.wake
+        runtime.timers[self.method_name] = self.wake
         self.container.spawn_managed_thread(self._run, identifier=f"every-{self.method_name}")
 
     def stop(self) -> None:
@@ -269,7 +174,7 @@ class Every(Entrypoint):
             return None, None
 
         try:
-            self.container.spawn_worker(self, (), {}, context_data={"request": new_correlation()}, handle_result=finish)
+            self.container.spawn_worker(self, (), {}, context_data={"request": _new_context()}, handle_result=finish)
         except ContainerBeingKilled:
             return
         done.wait()
@@ -311,6 +216,6 @@ class Service:
                 transaction.execute(sa.delete(table).where(table.c[column] < limit))
 
 
-def yield_to_others() -> None:
-    """Let other greenlets run; for long loops."""
-    eventlet.sleep(0)
+def _new_context() -> context.RequestContext:
+    """A context for work that no request caused."""
+    return context.RequestContext(new_id("cor"))

@@ -1,0 +1,265 @@
+"""The service's side of the bus: one link per service, requests and events come in, replies go out.
+
+It takes the place of nameko's QueueConsumer, RpcConsumer and Responder (docs/adr/0001). A message is checked before a
+worker is spawned for it, so that no message can end the process; it is acknowledged after the worker is done; and on
+a stop no new ones are taken while the link stays open until the last worker has acknowledged.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Protocol
+
+import eventlet
+from kombu import entity, messaging
+from marshmallow import Schema
+from nameko.exceptions import ContainerBeingKilled
+from nameko.extensions import SharedExtension
+
+from chassis.context import RequestContext, entered
+from chassis.messaging.failures import FailureDesk
+from chassis.messaging.incoming import Arrived, Malformed, read_event
+from chassis.messaging.link import Link, Listener, is_memory
+from chassis.messaging.topology import (
+    RPC_EXCHANGE,
+    Subscription,
+    dead_letter_queue,
+    declare_retries,
+    declare_service,
+    rpc_queue,
+)
+from chassis.rpc import wire
+from chassis.rpc.requests import Method, RequestDesk
+from chassis.runtime import Runtime
+from kernel.errors import Refusal
+
+_log = logging.getLogger(__name__)
+
+#: Requests that one process works on at a time; more wait in the queue, where another process may take them.
+RPC_PREFETCH = 16
+#: Events of one kind that one process works on at a time.
+EVENT_PREFETCH = 8
+#: How long a stop waits for workers to finish.
+DRAIN_TIMEOUT_S = 25.0
+
+
+class Handler(Protocol):
+    """What is known of a handler of events."""
+
+    schema: Schema
+
+
+class BusServer(SharedExtension):
+    """One per service container; the entrypoints register with it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.methods: dict[str, Method] = {}
+        self.handlers: dict[str, tuple[Subscription, Handler]] = {}
+        self._tags: list[str] = []
+        self._in_flight = 0
+        self._stopping = False
+
+    @property
+    def _service(self) -> str:
+        return str(self.container.service_name)
+
+    def attach(self, runtime: Runtime) -> None:
+        """Told by the `Provided` dependency what this process works with, before anything starts."""
+        self._runtime = runtime
+        self._requests = RequestDesk(self._service, self.methods, runtime.verifier)
+        self._failures = FailureDesk(runtime.database, runtime.relay.publish, runtime.retry_delays_s)
+        self._listener = Listener(runtime.broker_uri, self._service, self._set_up)
+
+    def start(self) -> None:
+        self._listener.start()
+        if not self._listener.wait_ready(30):
+            _log.warning("%s still waits for the bus", self._service)
+
+    def pause(self) -> None:
+        """Take no new messages (the first thing a stop does)."""
+        if self._stopping:
+            return
+        self._stopping = True
+        link = self._listener.link
+        if link is None:
+            return
+        for tag in self._tags:
+            try:
+                link.cancel(tag)
+            except Exception as error:
+                _log.info("could not cancel %s: %s", tag, type(error).__name__)
+
+    def stop(self) -> None:
+        """Close the link once every worker has acknowledged, or after `DRAIN_TIMEOUT_S`."""
+        self.pause()
+        deadline = time.monotonic() + DRAIN_TIMEOUT_S
+        while self._in_flight and time.monotonic() < deadline:
+            eventlet.sleep(0.02)
+        self._listener.stop()
+
+    def kill(self) -> None:
+        self._listener.stop()
+
+    # -- what comes in ----------------------------------------------------------------------------------------------
+
+    def _set_up(self, link: Link) -> None:
+        runtime = self._runtime
+        wanted = [subscription for subscription, _ in self.handlers.values()]
+        declare_service(link.channel, self._service, wanted, runtime.queue_type)
+        declare_retries(link.channel, runtime.retry_delays_s, runtime.queue_type)
+        self._tags = []
+        self._consume(link, rpc_queue(self._service), RPC_PREFETCH, self._on_request)
+        for queue, (subscription, handler) in self.handlers.items():
+            self._consume(link, queue, EVENT_PREFETCH, partial(self._on_event, subscription, handler))
+        if not is_memory(runtime.broker_uri):
+            self._consume(link, dead_letter_queue(self._service), 1, self._on_dropped)
+
+    def _consume(self, link: Link, queue: str, prefetch: int, call: Callable[[Link, Any], None]) -> None:
+        consumer = messaging.Consumer(
+            link.channel,
+            [entity.Queue(queue, no_declare=True)],
+            on_message=partial(self._received, link, call),
+            auto_declare=False,
+            prefetch_count=prefetch,
+            tag_prefix=f"{queue}-",
+        )
+        consumer.consume()
+        self._tags.extend(consumer._active_tags.values())
+
+    def _received(self, link: Link, call: Callable[[Link, Any], None], message: Any) -> None:
+        if self._stopping:
+            return  # unacknowledged: the broker gives it to another process when the link closes
+        try:
+            call(link, message)
+        except Exception:
+            # a message must never be able to end the process; unacknowledged, it comes back when the link is re-made
+            _log.exception("could not take a message of %s", message.delivery_info.get("routing_key"))
+
+    def _on_request(self, link: Link, message: Any) -> None:
+        arrived = _arrived(rpc_queue(self._service), message)
+        reply_to = message.properties.get("reply_to")
+        if not isinstance(reply_to, str) or not reply_to:
+            self._aside(self._park, link, message, arrived, "rpc:no_reply_to")
+            return
+        timeout_ms = arrived.headers.get(wire.TIMEOUT_HEADER)
+        deadline = link.earliest_arrival() + timeout_ms / 1000 if isinstance(timeout_ms, int) else None
+        if deadline is not None and deadline <= time.monotonic():
+            self._ack(link, message)  # nobody waits for it any longer
+            return
+        identity = arrived.headers.get(wire.IDENTITY_HEADER)
+        request = RequestContext(
+            arrived.context.correlation_id, identity if isinstance(identity, str) else None, deadline
+        )
+        try:
+            method, call = self._requests.check(str(message.delivery_info.get("routing_key")), arrived, request)
+        except Refusal as refusal:
+            self._reply(link, message, request, self._requests.refuse(refusal, request))
+            return
+        self._spawn(method, call, request, partial(self._finish_request, link, message, method, request))
+
+    def _on_event(self, subscription: Subscription, handler: Handler, link: Link, message: Any) -> None:
+        arrived = _arrived(subscription.queue, message)
+        try:
+            event = read_event(arrived, subscription, handler.schema)
+        except Malformed as error:
+            self._aside(self._park, link, message, arrived, f"malformed:{error}")
+            return
+        self._spawn(handler, event, arrived.context, partial(self._finish_event, link, message, arrived))
+
+    def _on_dropped(self, link: Link, message: Any) -> None:
+        """What the broker itself gave up on: it crashed every process that took it."""
+        death = (message.headers.get("x-death") or [{}])[0]
+        arrived = _arrived(str(death.get("queue", dead_letter_queue(self._service))), message)
+        self._aside(self._park, link, message, arrived, f"broker:{death.get('reason', 'dropped')}")
+
+    # -- what is done with it ---------------------------------------------------------------------------------------
+
+    def _spawn(self, entrypoint: Any, argument: Any, request: RequestContext, finish: Callable[..., None]) -> None:
+        def finished(_worker: Any, result: Any, exc_info: Any) -> tuple[Any, Any]:
+            self._in_flight -= 1
+            with entered(request):
+                finish(result, exc_info)
+            return None, None  # dealt with: nothing for nameko to report
+
+        self._in_flight += 1
+        try:
+            self.container.spawn_worker(
+                entrypoint, (argument,), {}, context_data={"request": request}, handle_result=finished
+            )
+        except ContainerBeingKilled:
+            self._in_flight -= 1  # unacknowledged: another process gets it
+
+    def _finish_request(
+        self, link: Link, message: Any, method: Method, request: RequestContext, result: Any, exc_info: Any
+    ) -> None:
+        self._reply(link, message, request, self._requests.answer(method, request, result, exc_info))
+
+    def _reply(self, link: Link, message: Any, request: RequestContext, body: str) -> None:
+        try:
+            link.publish(
+                body,
+                exchange=message.headers.get(wire.REPLY_EXCHANGE_HEADER, RPC_EXCHANGE),
+                routing_key=message.properties["reply_to"],
+                headers={wire.CORRELATION_HEADER: request.correlation_id},
+                persistent=False,
+                correlation_id=message.properties.get("correlation_id"),
+            )
+        except Exception as error:
+            # the link broke: the request comes again on the next one, and its effect is found done
+            _log.info("could not reply: %s", type(error).__name__)
+        self._ack(link, message)
+
+    def _finish_event(self, link: Link, message: Any, arrived: Arrived, _result: Any, exc_info: Any) -> None:
+        if exc_info is None:
+            self._ack(link, message)
+            return
+        error = exc_info[1]
+        refused = isinstance(error, Refusal)
+        cause = error.code if refused else type(error).__name__
+        _log.warning(
+            "%s failed at attempt %d: %s", arrived.queue, arrived.attempt, cause, exc_info=None if refused else exc_info
+        )
+        self._hand_over(self._failures.failed, link, message, arrived, cause)
+
+    def _park(self, link: Link, message: Any, arrived: Arrived, cause: str) -> None:
+        self._hand_over(self._failures.park, link, message, arrived, cause)
+
+    def _hand_over(
+        self, desk: Callable[[Arrived, str], None], link: Link, message: Any, arrived: Arrived, cause: str
+    ) -> None:
+        try:
+            desk(arrived, cause)
+        except Exception as error:
+            # neither kept nor sent on: not acknowledged, so the broker still has it
+            _log.warning("%s keeps a message that could not be sent on: %s", arrived.queue, type(error).__name__)
+            return
+        self._ack(link, message)
+
+    def _aside(self, call: Callable[..., None], *arguments: Any) -> None:
+        """Do something that needs no worker but may wait; the draining greenlet must not."""
+
+        def run() -> None:
+            try:
+                call(*arguments)
+            finally:
+                self._in_flight -= 1
+
+        self._in_flight += 1
+        eventlet.spawn_n(run)
+
+    def _ack(self, link: Link, message: Any) -> None:
+        try:
+            link.ack(message.delivery_tag)
+        except Exception as error:
+            _log.info("could not acknowledge: %s; it will come again", type(error).__name__)
+
+
+def _arrived(queue: str, message: Any) -> Arrived:
+    body = message.body
+    raw = body.encode() if isinstance(body, str) else bytes(body)
+    headers = message.headers if isinstance(message.headers, dict) else {}
+    return Arrived(queue, raw, headers, message.content_type)
