@@ -147,16 +147,19 @@ class PrivateServer:
 
 
 class PrivatePostgres(PrivateServer):
-    """A PostgreSQL with fsync on.
+    """A PostgreSQL.
 
     Args:
         folder: data and log; kept data is used again.
         port: a free one unless told.
+        durable: whether what is committed survives a crash of the machine; tests that throw the data away need not
+            wait for the disk.
     """
 
-    def __init__(self, folder: Path, port: int | None = None) -> None:
+    def __init__(self, folder: Path, port: int | None = None, durable: bool = True) -> None:
         super().__init__(folder, "postgresql")
         self.port = port or free_port()
+        self._durability = [] if durable else ["-c", "fsync=off", "-c", "full_page_writes=off"]
         # PostgreSQL refuses to run as root; Debian's package brings a user for it
         self._user = "postgres" if os.geteuid() == 0 else None
         self._superuser = self._user or pwd.getpwuid(os.geteuid()).pw_name
@@ -188,7 +191,8 @@ class PrivatePostgres(PrivateServer):
         (data / "postmaster.pid").unlink(missing_ok=True)  # of a postmaster that was killed; the folder is ours alone
         self._spawn(
             [binaries / "postgres", "-D", data, "-p", str(self.port), "-c", "listen_addresses=127.0.0.1",
-             "-c", f"unix_socket_directories={self.folder}", "-c", "max_connections=300"],
+             "-c", f"unix_socket_directories={self.folder}", "-c", "max_connections=300",
+             *self._durability],
             environment, self._user,
         )  # fmt: skip
         ask = [str(binaries / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(self.port)]

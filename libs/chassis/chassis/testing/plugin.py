@@ -6,6 +6,8 @@ Docker (testcontainers) if an engine answers, otherwise private servers from thi
 from __future__ import annotations
 
 import itertools
+import os
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -36,9 +38,9 @@ def postgres_url() -> Iterator[PostgresUrl]:
         else:
             ensure_installed()
             folder = stack.enter_context(temporary_folder("postgresql"))
-            server = PrivatePostgres(folder)
+            server = PrivatePostgres(folder, durable=False)
             server.start()
-            stack.callback(server.stop)
+            stack.callback(server.kill)  # its data goes with it
             yield server.url
 
 
@@ -61,35 +63,72 @@ def amqp_uri() -> Iterator[str]:
             yield server.uri
 
 
-@pytest.fixture
-def new_postgres(postgres_url: PostgresUrl) -> Callable[[], str]:
-    """Call it to get the URL of a fresh PostgreSQL database."""
+class _Templates:
+    """Fresh databases by copying: a service's migrations run once a session and kind of database."""
 
-    def make() -> str:
-        name = f"test_{next(_numbers)}"
-        admin = sa.create_engine(postgres_url("postgres"), isolation_level="AUTOCOMMIT")
+    def __init__(self, request: pytest.FixtureRequest, folder: Path) -> None:
+        self._request = request
+        self._folder = folder
+        self._files: dict[str, Path] = {}
+        self._names: dict[str, str] = {}
+
+    def sqlite(self, package: str, file: Path) -> str:
+        if package not in self._files:
+            self._files[package] = self._folder / f"{package}.db"
+            _migrate(f"sqlite:///{self._files[package]}", package)
+        shutil.copy(self._files[package], file)
+        return f"sqlite:///{file}"
+
+    def postgresql(self, package: str | None = None) -> str:
+        url: PostgresUrl = self._request.getfixturevalue("postgres_url")
+        if package is not None and package not in self._names:
+            self._names[package] = self._create(url, "template0")
+            _migrate(url(self._names[package]), package)
+        return url(self._create(url, "template0" if package is None else self._names[package]))
+
+    def _create(self, url: PostgresUrl, template: str) -> str:
+        name = f"test_{os.getpid()}_{next(_numbers)}"
+        admin = sa.create_engine(url("postgres"), isolation_level="AUTOCOMMIT", poolclass=sa.NullPool)
         with admin.connect() as connection:
-            connection.execute(sa.text(f'CREATE DATABASE "{name}"'))
-        admin.dispose()
-        return postgres_url(name)
+            connection.execute(sa.text(f'CREATE DATABASE "{name}" TEMPLATE "{template}"'))
+        return name
 
-    return make
+
+def _migrate(url: str, package: str) -> None:
+    database = Database(url)
+    migrate(database, package)
+    with database.engine.connect() as connection:
+        if connection.dialect.name == "sqlite":
+            connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")  # all of it into the file that is copied
+    database.close()
+
+
+@pytest.fixture(scope="session")
+def database_templates(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> _Templates:
+    """Where fresh databases come from."""
+    return _Templates(request, tmp_path_factory.mktemp("templates"))
+
+
+@pytest.fixture
+def new_postgres(database_templates: _Templates) -> Callable[[], str]:
+    """Call it to get the URL of a fresh, empty PostgreSQL database."""
+    return database_templates.postgresql
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def migrated(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[..., Database]]:
+def migrated(
+    request: pytest.FixtureRequest, database_templates: _Templates, tmp_path: Path
+) -> Iterator[Callable[..., Database]]:
     """Call it with a package to get a fresh Database with that service's schema; runs the test on both kinds."""
     made: list[Database] = []
 
     def make(package: str, clock: Clock | None = None, **options: Any) -> Database:
         if request.param == "sqlite":
-            url = f"sqlite:///{tmp_path / f'{package}-{next(_numbers)}.db'}"
+            url = database_templates.sqlite(package, tmp_path / f"{package}-{next(_numbers)}.db")
         else:
-            url = request.getfixturevalue("new_postgres")()
-        database = Database(url, clock, **options)
-        migrate(database, package)
-        made.append(database)
-        return database
+            url = database_templates.postgresql(package)
+        made.append(Database(url, clock, **options))
+        return made[-1]
 
     yield make
     for database in made:
@@ -97,15 +136,13 @@ def migrated(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callabl
 
 
 @pytest.fixture
-def migrated_postgres(new_postgres: Callable[[], str]) -> Iterator[Callable[..., Database]]:
+def migrated_postgres(database_templates: _Templates) -> Iterator[Callable[..., Database]]:
     """Like `migrated`, on the real PostgreSQL only; for what concerns locks between connections."""
     made: list[Database] = []
 
     def make(package: str, clock: Clock | None = None, **options: Any) -> Database:
-        database = Database(new_postgres(), clock, **options)
-        migrate(database, package)
-        made.append(database)
-        return database
+        made.append(Database(database_templates.postgresql(package), clock, **options))
+        return made[-1]
 
     yield make
     for database in made:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import smtplib
 import ssl
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from email.message import EmailMessage
 
@@ -47,11 +48,13 @@ class SmtpTransport:
         self.timeout_s = timeout_s
         self._server = server
         self._envelope_sender = envelope_sender
+        # what we trust; made once and only where TLS is spoken, since reading all certificates takes 10 ms and more
+        self._tls = functools.cache(ssl.create_default_context)
 
     @contextmanager
     def session(self) -> Iterator[SmtpSession]:
         """A connection for a round of mails, made when the first is sent."""
-        session = SmtpSession(self._server, self._envelope_sender, self.timeout_s)
+        session = SmtpSession(self._server, self._envelope_sender, self.timeout_s, self._tls)
         try:
             yield session
         finally:
@@ -61,10 +64,13 @@ class SmtpTransport:
 class SmtpSession:
     """One connection at a time; a broken one is replaced for the next mail."""
 
-    def __init__(self, server: MailServer, envelope_sender: str, timeout_s: float) -> None:
+    def __init__(
+        self, server: MailServer, envelope_sender: str, timeout_s: float, tls: Callable[[], ssl.SSLContext]
+    ) -> None:
         self._server = server
         self._envelope_sender = envelope_sender
         self._timeout_s = timeout_s
+        self._tls = tls
         self._connection: _Smtp | None = None
 
     def send(self, message: EmailMessage, recipient: str) -> None:
@@ -131,9 +137,8 @@ class SmtpSession:
         server = self._server
         # Our name for EHLO: without one smtplib asks the DNS for it, which may take long and says nothing useful.
         name = self._envelope_sender.rpartition("@")[2]
-        tls = ssl.create_default_context()
         connection = (
-            _SmtpOverTls(local_hostname=name, timeout=_left(deadline), context=tls)
+            _SmtpOverTls(local_hostname=name, timeout=_left(deadline), context=self._tls())
             if server.scheme == "smtps"
             else _Smtp(local_hostname=name, timeout=_left(deadline))
         )
@@ -146,7 +151,7 @@ class SmtpSession:
         if code != 220:
             raise smtplib.SMTPConnectError(code, "")
         if server.scheme == "smtp+starttls":
-            connection.starttls(context=tls)
+            connection.starttls(context=self._tls())
         if server.user:
             connection.login(server.user, server.password)
         return connection
