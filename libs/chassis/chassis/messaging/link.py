@@ -60,7 +60,9 @@ class Link:
         _publish_without_reading(connection)
         self.channel: Any = connection.channel()
         self._writing = threading.RLock()
-        self._frozen_since: tuple[float, float] | None = None
+        self._draining_since = self._drains_until = time.monotonic()
+        #: Since when this process stood still, and until when what is read may have come in that time.
+        self._frozen = (0.0, 0.0)
 
     def publish(
         self,
@@ -101,15 +103,13 @@ class Link:
 
     def drain(self, seconds: float) -> bool:
         """Read one event from the broker; False if none came within `seconds`."""
-        began = time.monotonic()
+        self._draining_since, self._drains_until = time.monotonic(), time.monotonic() + seconds
         try:
             self.connection.drain_events(timeout=seconds)
         except TimeoutError:
             return False
         finally:
-            ended = time.monotonic()
-            if ended - began > seconds + _FROZEN_S:
-                self._frozen_since = (began, ended + _FROZEN_S)
+            self._notice_standstill()
         return True
 
     def earliest_arrival(self) -> float:
@@ -118,13 +118,16 @@ class Link:
         Now, unless this process was frozen (stopped, swapped out, its machine paused): then what is read right after
         may have come at any time since. The age of a request is judged without comparing two machines' clocks.
         """
+        self._notice_standstill()  # the message may be what ends the drain that was frozen
+        since, until = self._frozen
         now = time.monotonic()
-        if self._frozen_since is not None:
-            since, until = self._frozen_since
-            if now < until:
-                return since
-            self._frozen_since = None
-        return now
+        return since if now < until else now
+
+    def _notice_standstill(self) -> None:
+        now = time.monotonic()
+        if now > self._drains_until + _FROZEN_S:
+            self._frozen = (self._draining_since, now + _FROZEN_S)
+            self._drains_until = now  # noticed
 
     def beat(self) -> None:
         """Send a heartbeat if one is due, and notice if the broker's have stopped.
