@@ -200,18 +200,19 @@ class BusServer(SharedExtension):
 
     def _reply(self, link: Link, message: Any, request: RequestContext, body: str) -> None:
         try:
-            link.publish(
-                body,
-                exchange=message.headers.get(wire.REPLY_EXCHANGE_HEADER, RPC_EXCHANGE),
-                routing_key=message.properties["reply_to"],
-                headers={wire.CORRELATION_HEADER: request.correlation_id},
-                persistent=False,
-                correlation_id=message.properties.get("correlation_id"),
-            )
+            with link.together():
+                link.publish(
+                    body,
+                    exchange=message.headers.get(wire.REPLY_EXCHANGE_HEADER, RPC_EXCHANGE),
+                    routing_key=message.properties["reply_to"],
+                    headers={wire.CORRELATION_HEADER: request.correlation_id},
+                    persistent=False,
+                    correlation_id=message.properties.get("correlation_id"),
+                )
+                link.ack(message.delivery_tag)
         except Exception as error:
             # the link broke: the request comes again on the next one, and its effect is found done
             _log.info("could not reply: %s", type(error).__name__)
-        self._ack(link, message)
 
     def _finish_event(self, link: Link, message: Any, arrived: Arrived, _result: Any, exc_info: Any) -> None:
         if exc_info is None:

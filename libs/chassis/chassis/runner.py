@@ -18,6 +18,7 @@ from typing import Any
 from nameko.runners import ServiceRunner
 
 from chassis.bus import DRAIN_TIMEOUT_S, EVENT_PREFETCH, RPC_PREFETCH
+from chassis.container import Container
 from chassis.messaging.link import connect
 from chassis.messaging.topology import Subscription, declare_retries, declare_service
 from chassis.observability.logs import configure
@@ -68,6 +69,7 @@ def migrate_service(name: str, environment: Environment) -> bool:
 def build_runner(service_classes: Iterable[Any]) -> ServiceRunner:
     """A nameko runner with one container per service, each with room for all it may take at once."""
     runner = ServiceRunner({"AMQP_URI": "unused: the chassis owns every connection"})
+    runner.container_cls = Container
     for service_class in service_classes:
         runner.config = {**runner.config, "max_workers": _max_workers(service_class)}
         runner.add_service(service_class)

@@ -5,11 +5,14 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from amqp.exceptions import PreconditionFailed
 from kombu.connection import Connection
+
+from chassis.messaging.socket_tuning import tune
 
 _log = logging.getLogger(__name__)
 
@@ -58,6 +61,7 @@ class Link:
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
         _publish_without_reading(connection)
+        self._writes = tune(connection)
         self.channel: Any = connection.channel()
         self._writing = threading.RLock()
         self._draining_since = self._drains_until = time.monotonic()
@@ -91,6 +95,16 @@ class Link:
         """Tell the broker that a message is done with."""
         with self._writing:
             self.channel.basic_ack(delivery_tag)
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """What is published and acknowledged in the block leaves in one system call, where that can be had."""
+        with self._writing:
+            if self._writes is None:
+                yield
+            else:
+                with self._writes.together():
+                    yield
 
     def cancel(self, consumer_tag: str) -> None:
         """Take no further messages; what has arrived stays ours to acknowledge."""
