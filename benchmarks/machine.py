@@ -8,7 +8,7 @@ import re
 import subprocess
 from pathlib import Path
 
-import psutil
+import psutil  # type: ignore[import-untyped]
 from kombu import Connection
 
 from chassis.local_servers import PrivateRabbit, find_postgresql
@@ -31,7 +31,7 @@ def describe(rabbit: PrivateRabbit) -> str:
 
 def busy() -> float:
     """How busy all cores together are at the moment, in percent: what others do here disturbs the figures."""
-    return psutil.cpu_percent(interval=2)
+    return float(psutil.cpu_percent(interval=2))
 
 
 def _processor() -> str:

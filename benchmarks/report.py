@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from statistics import median
 from typing import Any
@@ -42,11 +42,12 @@ def plain(batches: Batches) -> dict[int, list[dict[str, Any]]]:
 
 
 def _throughput(checkouts: Batches) -> str:
-    rows = [
-        [f"{concurrency} at once", median(batch.rate for batch in found)] for concurrency, found in checkouts.items()
-    ]
+    rows = []
+    for concurrency, found in checkouts.items():
+        rates = [batch.rate for batch in found]
+        rows.append([f"{concurrency} at once", median(rates), min(rates), max(rates)])
     delays = _delays("From the 201 to the card mail in the same batches, ms; nobody waits for mails", checkouts)
-    return _table("Complete card checkouts a second", ["", "checkouts"], rows) + "\n" + delays
+    return _table("Complete card checkouts a second", ["", "median", "lowest", "highest"], rows) + "\n" + delays
 
 
 def _cost(checkouts: Batches) -> str:
@@ -83,7 +84,7 @@ def _table(title: str, head: Sequence[str], rows: Sequence[Sequence[Any]]) -> st
     """Text to the left, figures to the right."""
     cells = [list(head), *([_written(value) for value in row] for row in rows)]
     widths = [max(len(row[column]) for row in cells) for column in range(len(head))]
-    align: list[Callable[[str, int], str]] = [str.ljust] + [str.rjust] * (len(head) - 1)
+    align = [str.ljust, *[str.rjust] * (len(head) - 1)]
     lines = ["  ".join(put(cell, width) for put, cell, width in zip(align, row, widths, strict=True)) for row in cells]
     return "\n".join(["", title, lines[0], "-" * len(lines[0]), *lines[1:]])
 

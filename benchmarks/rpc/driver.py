@@ -40,7 +40,8 @@ def report(*measured: tuple[int, Callers]) -> None:
     Args:
         measured: concurrency and what makes its calls.
     """
-    counts = dict(map(int, word.split(":")) for word in sys.argv[1:])
+    plan = (word.split(":") for word in sys.argv[1:])
+    counts = {int(concurrency): int(count) for concurrency, count in plan}
     rates = {}
     for concurrency, callers in measured:
         each = max(1, counts[concurrency] // concurrency)

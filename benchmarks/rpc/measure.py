@@ -34,7 +34,7 @@ def measure(amqp_uri: str, folder: Path, quick: bool, say: Callable[[str], None]
         "AMQP_URI": amqp_uri,
         "ECHO_DATABASE_URL": f"sqlite:///{folder / 'echo.db'}",
         "IDENTITY_PUBLIC_KEY": public_key_of(new_key()),
-        "PYTHONPATH": str(Path(__file__).parent / "services"),
+        "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent / "services"), os.environ.get("PYTHONPATH", "")]),
     }
     rates: Rates = {variant: {concurrency: [] for concurrency in plan} for variant, plan in CALLS.items()}
     with contextlib.ExitStack() as stack:

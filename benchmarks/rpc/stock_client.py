@@ -1,25 +1,22 @@
 """Calls the stock echo: one caller by ServiceRpcProxy, 50 as the workers of a stock service with an RpcProxy."""
 
+# ruff: noqa: E402  # the patch must come before anything that opens a socket
 from __future__ import annotations
 
-import warnings
-
-warnings.simplefilter("ignore")  # eventlet advises to leave eventlet
-
-import eventlet  # noqa: E402
+import eventlet
 
 eventlet.monkey_patch()  # as in every nameko service
 
-from functools import partial  # noqa: E402
-from typing import Any  # noqa: E402
+from functools import partial
+from typing import Any
 
-from eventlet.event import Event  # noqa: E402
-from nameko.containers import ServiceContainer  # noqa: E402
-from nameko.extensions import Entrypoint  # noqa: E402
-from nameko.rpc import RpcProxy  # noqa: E402
-from nameko.standalone.rpc import ServiceRpcProxy  # noqa: E402
+from eventlet.event import Event
+from nameko.containers import ServiceContainer
+from nameko.extensions import Entrypoint
+from nameko.rpc import RpcProxy
+from nameko.standalone.rpc import ServiceRpcProxy
 
-from benchmarks.rpc import driver  # noqa: E402
+from benchmarks.rpc import driver
 
 CALLERS = 50
 

@@ -1,19 +1,16 @@
 """The same echo on stock nameko, run as ``nameko run`` does it. No class of the chassis is involved."""
 
+# ruff: noqa: E402  # the patch must come before anything that opens a socket
 from __future__ import annotations
 
-import warnings
-
-warnings.simplefilter("ignore")  # eventlet advises to leave eventlet
-
-import eventlet  # noqa: E402
+import eventlet
 
 eventlet.monkey_patch()  # as `nameko run` does before anything else
 
-from nameko.rpc import rpc  # noqa: E402
-from nameko.runners import ServiceRunner  # noqa: E402
+from nameko.rpc import rpc
+from nameko.runners import ServiceRunner
 
-from benchmarks.rpc import driver  # noqa: E402
+from benchmarks.rpc import driver
 
 
 class StockEcho:
@@ -21,7 +18,7 @@ class StockEcho:
 
     name = "stock_echo"
 
-    @rpc
+    @rpc  # type: ignore[untyped-decorator]  # nameko has no types
     def echo(self, text: str) -> dict[str, str]:
         """The request."""
         return {"text": text}
