@@ -11,7 +11,7 @@ SCALE = $(foreach s,$(SERVICES),$(if $($(s)),--scale $(s)=$($(s))))
 MYPY_PACKAGES := $(foreach d,$(OWN),$(d)/$(notdir $(d)))
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo services test lint format contracts bench requirements clean
+.PHONY: help run demo services test lint format contracts bench requirements soak clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -39,6 +39,10 @@ lint: $(VENV)/.dev ## ruff, mypy, the forbidden imports, the contracts
 format: $(VENV)/.dev ## let ruff mend what it can
 	@$(BIN)/ruff check --fix-only -q .
 	@$(BIN)/ruff format -q .
+
+soak: $(VENV)/.dev ## load while a random process is killed every 5 s, then the invariant (SECONDS=600 SEED=n)
+	@$(BIN)/python -m chassis.local_servers
+	@$(BIN)/python tests/soak.py --seconds $(or $(SECONDS),60) $(if $(SEED),--seed $(SEED))
 
 contracts: $(VENV)/.dev ## write contracts/ from the code
 	@$(BIN)/punchcard contracts

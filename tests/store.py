@@ -95,10 +95,14 @@ class Store:
         if self.process is not None and self.process.poll() is None:
             self.stop()
 
+    def pids(self) -> dict[str, int]:
+        """The processes by name (services mode)."""
+        known = json.loads((self.folder / "processes.json").read_text())
+        return {entry["name"]: int(entry["pid"]) for entry in known}
+
     def pid_of(self, name: str) -> int:
         """The process of a service (services mode)."""
-        known = json.loads((self.folder / "processes.json").read_text())
-        return next(int(entry["pid"]) for entry in known if entry["name"] == name)
+        return self.pids()[name]
 
     def client(self, email: str = "ada@acme.example") -> Client:
         return Client(self, email)

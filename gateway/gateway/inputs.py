@@ -84,6 +84,30 @@ class CardQuery(PageQuery):
     role = fields.String(load_default="issuer", validate=validate.OneOf(["issuer", "claimant"]))
 
 
+#: Every service has dead letters of its own.
+_SERVICES = ("accounts", "catalog", "cart", "payments", "credits", "notifications")
+
+
+class DeadLetterQuery(PageQuery):
+    """Dead letters of one service or all, of causes that begin so or all."""
+
+    service = fields.String(validate=validate.OneOf(_SERVICES))
+    cause = PlainString(max_length=100)
+
+
+class Replay(RequestSchema):
+    """Which dead letters of a service to try again: one, or those whose cause begins so."""
+
+    service = fields.String(required=True, validate=validate.OneOf(_SERVICES))
+    id = PlainString(max_length=64)
+    cause = PlainString(max_length=100)
+
+    @validates_schema
+    def _one_choice(self, data: dict[str, Any], **options: Any) -> None:
+        if ("id" in data) == ("cause" in data):
+            raise ValidationError("Say either id or cause.")
+
+
 class NewLine(RequestSchema):
     """What to put into the cart."""
 

@@ -299,6 +299,33 @@ class Claim(Schema):
     balance = _NUMBER(required=True)
 
 
+class DeadLetter(Schema):
+    """An event that could not be handled. Its body is shown to nobody."""
+
+    service = _TEXT(required=True)
+    id = _TEXT(required=True)
+    queue = _TEXT(required=True, metadata={"description": "The service and the event"})
+    event_id = _maybe(_TEXT)
+    cause = _TEXT(required=True)
+    attempts = _NUMBER(required=True)
+    parked_at = _WHEN(required=True)
+    age_s = _NUMBER(required=True, metadata={"description": "Seconds since it was parked; it is kept for 30 days"})
+    replayed_at = _maybe(_WHEN)
+    headers = fields.Dict(
+        keys=_TEXT(),
+        values=_TEXT(),
+        required=True,
+        metadata={"description": "The value of a header not ours is masked"},
+    )
+
+
+class Replayed(Schema):
+    """How many dead letters went back to their queues, and how many of those asked for still wait."""
+
+    replayed = _NUMBER(required=True)
+    remaining = _NUMBER(required=True)
+
+
 class Alive(Schema):
     """The process answers."""
 

@@ -70,6 +70,11 @@ ENTRY = {
     "id": "ent_1", "kind": "claim", "amount": 120, "balance_after": 120, "memo": "Card claimed",
     "occurred_at": "2026-11-22T12:00:00.000Z", "order_id": None, "card_id": "scc_1",
 }  # fmt: skip
+DEAD_LETTER = {
+    "id": "dlt_1", "queue": "cart.on.credits.order_credited.v1", "event_id": "evt_1", "cause": "RuntimeError",
+    "attempts": 9, "parked_at": "2026-11-22T12:00:00.000Z", "age_s": 60, "replayed_at": None,
+    "headers": {"correlation_id": "cor_1", "x-death": "…"},
+}  # fmt: skip
 PREVIEW = {
     "number_masked": "SCC-****-****-04HB", "credits": 120, "expires_at": None,
     "organization": {"id": "org_acme", "name": "Acme"},
@@ -121,7 +126,9 @@ REPLIES: dict[str, Any] = {
     "credits.get_card": CARD,
     "credits.preview_card": PREVIEW,
     "credits.claim_card": {"card": CARD, "credits": 120, "balance": 240, "replayed": False},
-    **{f"{name}.health": {} for name in ("accounts", "catalog", "cart", "payments", "credits", "notifications")},
+    "cart.list_dead_letters": page_of(DEAD_LETTER),
+    "cart.replay_dead_letters": {"replayed": 1, "remaining": 0},
+    **{f"health.{name}": {} for name in ("accounts", "catalog", "cart", "payments", "credits", "notifications")},
 }
 
 

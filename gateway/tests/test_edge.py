@@ -101,7 +101,7 @@ class TestHealth:
         answer = client.get("/readyz", headers={"X-Correlation-Id": "probe-0001"})
         assert answer.status_code == 200
         assert answer.json == {"status": "ready", "services": dict.fromkeys(SERVICES, "ok")}
-        assert sorted(rpc.names()) == sorted(f"{service}.health" for service in SERVICES)
+        assert sorted(rpc.names()) == sorted(f"health.{service}" for service in SERVICES)
         assert {(call.correlation_id, call.timeout_s) for call in rpc.calls} == {("probe-0001", 2)}
 
     def test_services_are_asked_at_the_same_time(self, client: FlaskClient, rpc: FakeRpc) -> None:
@@ -111,12 +111,12 @@ class TestHealth:
             together.wait()  # breaks if they are asked one after the other
             return {}
 
-        rpc.replies.update({f"{service}.health": meet for service in SERVICES})
+        rpc.replies.update({f"health.{service}": meet for service in SERVICES})
         assert client.get("/readyz").status_code == 200
 
     def test_silent_services_are_named(self, client: FlaskClient, rpc: FakeRpc) -> None:
         for silent in ("payments", "credits"):
-            rpc.replies[f"{silent}.health"] = Refusal(Kind.UNAVAILABLE, "unavailable", "Later.")
+            rpc.replies[f"health.{silent}"] = Refusal(Kind.UNAVAILABLE, "unavailable", "Later.")
         answer = client.get("/readyz")
         assert (answer.status_code, answer.json["code"], answer.json["bus"]) == (503, "not_ready", "ok")
         assert answer.json["detail"] == "No answer from payments, credits."

@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from punchcard.parts import SERVICES
 from punchcard.says import say
@@ -80,6 +81,64 @@ def _topology(_options: argparse.Namespace) -> int:
     return 0
 
 
+def _reconcile(options: argparse.Namespace) -> int:
+    from chassis.rpc import RpcClient
+    from kernel.errors import Refusal
+    from punchcard.processes import addresses
+    from punchcard.reconcile import StaffClient, broker_depths, provider_book, reconcile
+
+    named = "AMQP_URI" in os.environ and "IDENTITY_SIGNING_KEY" in os.environ
+    known = os.environ if named else addresses(options.folder)  # never half of one store and half of another
+    uri, signing_key = known.get("AMQP_URI"), known.get("IDENTITY_SIGNING_KEY")
+    if not uri or not signing_key or uri.startswith("memory:"):
+        sys.stderr.write(
+            "Say which store: --folder with the folder of a running `punchcard services`, or AMQP_URI and "
+            "IDENTITY_SIGNING_KEY in the environment. A store in one process (make run) cannot be asked from outside.\n"
+        )
+        return 2
+    provider, provider_key = known.get("PAYMENTS_PROVIDER_URL"), known.get("PAYMENTS_PROVIDER_KEY")
+    book = provider_book(provider, provider_key) if provider and provider_key else None
+    client = RpcClient(uri, "reconcile")
+    try:
+        staff = StaffClient(client, signing_key)
+        report = reconcile(staff, book=book, depths=broker_depths(uri), patience_s=options.patience)
+    except (Refusal, OSError) as problem:
+        sys.stderr.write(f"The store could not be asked: {problem}\n")
+        return 2
+    finally:
+        client.stop()
+    say(str(report))
+    return 1 if report.breaks else 0
+
+
+def _list_dead_letters(options: argparse.Namespace) -> int:
+    from chassis.settings import Environment
+    from punchcard import dead_letters
+
+    return _operate(lambda: dead_letters.show(Environment(), options.service, options.cause, options.limit))
+
+
+def _replay_dead_letters(options: argparse.Namespace) -> int:
+    from chassis.messaging.dead_letters import Selection
+    from chassis.settings import Environment
+    from punchcard import dead_letters
+
+    selection = Selection(id=options.id, cause_prefix=options.cause)
+    return _operate(lambda: dead_letters.replay(Environment(), options.service, selection))
+
+
+def _operate(work: Callable[[], None]) -> int:
+    from chassis.settings import SettingsError
+    from punchcard.dead_letters import CannotDo
+
+    try:
+        work()
+    except (CannotDo, SettingsError) as problem:
+        sys.stderr.write(f"{problem}\n")
+        return 1
+    return 0
+
+
 def _demo(options: argparse.Namespace) -> int:
     from punchcard.demo import Stopped, walk
 
@@ -149,6 +208,16 @@ def _parser() -> argparse.ArgumentParser:
     migrate = command("migrate", _migrate, "Bring databases up to date.")
     migrate.add_argument("names", nargs="*", metavar="SERVICE", help="all unless named")
     command("topology", _topology, "Declare every exchange and queue on the broker at AMQP_URI.")
+    found = command("reconcile", _reconcile, "Prove that nothing was lost or done twice; name every break.")
+    found.add_argument(
+        "--folder", type=Path, default=here / "services",
+        help="of a running `punchcard services`; the environment comes first (default: %(default)s)",
+    )  # fmt: skip
+    found.add_argument(
+        "--patience", type=float, default=60.0, metavar="SECONDS",
+        help="how long to look again at what seems broken: it may be under way (default: %(default)s)",
+    )  # fmt: skip
+    _add_dead_letters(commands)
     demo = command("demo", _demo, "Walk through a purchase over HTTP against a running store.")
     demo.add_argument("--file", type=Path, default=None, help="the store's demo.json (default: the newest in .run)")
     command("keys", _keys, "Print a fresh set of keys as environment variables.")
@@ -156,6 +225,43 @@ def _parser() -> argparse.ArgumentParser:
     contracts.add_argument("--check", action="store_true", help="only compare; 1 if they differ")
     contracts.add_argument("--folder", type=Path, default=Path("contracts"))
     return parser
+
+
+def _add_dead_letters(commands: Any) -> None:
+    text = (
+        "Events that could not be handled: list them, or hand them to their queues again. Works on the services' "
+        "databases (<NAME>_DATABASE_URL) and, to replay, on the broker (AMQP_URI); no service needs to run."
+    )
+    group = commands.add_parser(
+        "dead-letters", help="List or replay events that could not be handled.", description=text
+    )
+    actions = group.add_subparsers(required=True, metavar="list|replay")
+    listing = actions.add_parser(
+        "list", help="show them, newest first",
+        description="Show each with cause, attempts, age and headers, newest first; values of headers not ours are "
+        "masked, bodies never shown. They are kept for 30 days.",
+    )  # fmt: skip
+    listing.set_defaults(command=_list_dead_letters)
+    listing.add_argument("--cause", help="those whose cause begins so, such as malformed: or RuntimeError")
+    listing.add_argument("--limit", type=_limit, default=50, help="of each service (default: %(default)s)")
+    replay = actions.add_parser(
+        "replay", help="hand them to their queues again",
+        description="Hand dead letters to the queues they came from, as if they had just come. Each goes once; what "
+        "was handled before has no second effect; what fails again is parked again as a new one.",
+    )  # fmt: skip
+    replay.set_defaults(command=_replay_dead_letters)
+    which = replay.add_mutually_exclusive_group(required=True)
+    which.add_argument("--id", help="one, as list shows it")
+    which.add_argument("--cause", help="those whose cause begins so")
+    which.add_argument("--all", action="store_true", help="every one that was not replayed yet")
+    for action in (listing, replay):
+        action.add_argument("--service", choices=SERVICES, help="of one service only")
+
+
+def _limit(text: str) -> int:
+    if not text.isdigit() or not 1 <= int(text) <= 10_000:
+        raise argparse.ArgumentTypeError("say a number from 1 to 10000")
+    return int(text)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import json
 from importlib import import_module
 from pathlib import Path
 
-from chassis.contracts import describe
+from chassis.contracts import describe, describe_common
 from chassis.rpc import RpcClient
 from chassis.sealing import Opener, new_key
 from gateway.app import create_app
@@ -17,7 +17,7 @@ from punchcard.parts import SERVICES
 
 def generate() -> dict[str, str]:
     """All contract files by their path below ``contracts/``."""
-    files: dict[str, str] = {}
+    files = describe_common()
     for name in SERVICES:
         service_class = getattr(import_module(f"{name}.service"), f"{name.capitalize()}Service")
         messages = import_module(f"{name}.messages")

@@ -100,7 +100,7 @@ class Store:
     """All processes of one store.
 
     Args:
-        folder: keys, logs, data, ``processes.json`` and ``demo.json``.
+        folder: keys, logs, data, ``processes.json``, ``addresses.json`` and ``demo.json``.
         port: of the gateway.
         scale: processes per service where it is not one.
         restart_after_s: how long a process that died stays away.
@@ -136,6 +136,10 @@ class Store:
             "PUNCHCARD_PUBLIC_URL": base_url,
             "GATEWAY_BIND": f"127.0.0.1:{self.port}",
         }
+        _write_private(
+            self.folder / "addresses.json",
+            {"AMQP_URI": amqp_uri, "PAYMENTS_PROVIDER_URL": shared["PAYMENTS_PROVIDER_URL"]},
+        )
         self._step("migrate", shared)
         self._step("topology", shared)
         demo_data.write(
@@ -279,6 +283,25 @@ def run(folder: Path, port: int, scale: Mapping[str, int], restart_after_s: floa
         while not stopping.wait(0.2):
             store.supervise_once()
     return 0
+
+
+def addresses(folder: Path) -> dict[str, str]:
+    """What a command needs to ask a running store, by the name of the environment variable: addresses and keys.
+
+    Args:
+        folder: of a running `punchcard services`; nothing is known of one where none runs.
+    """
+    known: dict[str, str] = {}
+    for name in ("keys.json", "addresses.json"):
+        if (folder / name).exists():
+            known |= json.loads((folder / name).read_text())
+    return known
+
+
+def _write_private(file: Path, values: Mapping[str, str]) -> None:
+    """Write a file that only its owner may read: the broker's address has a password in it."""
+    file.touch(mode=0o600)
+    file.write_text(json.dumps(values, indent=2) + "\n")
 
 
 def _check_free(port: int) -> None:

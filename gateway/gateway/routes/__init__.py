@@ -1,6 +1,7 @@
 """The routes, one module a resource: what comes in, one call, what goes out."""
 
 from gateway.routes import (
+    admin,
     cart,
     catalog,
     credit,
@@ -22,6 +23,7 @@ BLUEPRINTS = (
     orders.routes,
     credit.routes,
     support_cards.routes,
+    admin.routes,
     health.routes,
     reading.routes,
 )

@@ -51,7 +51,7 @@ class Probe:
     def _ask(self, service: str) -> bool:
         try:
             self._backend.rpc.call(
-                service, "health", {}, reply=_REPLY, timeout_s=self._backend.settings.health_timeout_s
+                "health", service, {}, reply=_REPLY, timeout_s=self._backend.settings.health_timeout_s
             )
         except Refusal:
             return False

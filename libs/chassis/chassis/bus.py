@@ -7,6 +7,7 @@ a stop no new ones are taken while the link stays open until the last worker has
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
 from collections.abc import Callable
@@ -29,6 +30,7 @@ from chassis.messaging.topology import (
     dead_letter_queue,
     declare_retries,
     declare_service,
+    probe_queue,
     rpc_queue,
 )
 from chassis.rpc import wire
@@ -40,8 +42,12 @@ _log = logging.getLogger(__name__)
 
 #: Requests that one process works on at a time; more wait in the queue, where another process may take them.
 RPC_PREFETCH = 16
+#: Questions whether it is well; they wait for no worker.
+_PROBE_PREFETCH = 2
 #: Events of one kind that one process works on at a time.
 EVENT_PREFETCH = 8
+#: Pause before a message goes back to its queue, when it can neither be parked nor be sent to a delay queue.
+_GIVE_BACK_AFTER_S = 1.0
 #: How long a stop waits for workers to finish.
 DRAIN_TIMEOUT_S = 25.0
 
@@ -112,6 +118,7 @@ class BusServer(SharedExtension):
         declare_service(link.channel, self._service, wanted, runtime.queue_type)
         declare_retries(link.channel, runtime.retry_delays_s, runtime.queue_type)
         self._tags = []
+        self._consume(link, probe_queue(self._service), _PROBE_PREFETCH, self._on_probe)
         self._consume(link, rpc_queue(self._service), RPC_PREFETCH, self._on_request)
         for queue, (subscription, handler) in self.handlers.items():
             self._consume(link, queue, EVENT_PREFETCH, partial(self._on_event, subscription, handler))
@@ -161,6 +168,21 @@ class BusServer(SharedExtension):
             return
         self._spawn(method, call, request, partial(self._finish_request, link, message, method, request))
 
+    def _on_probe(self, link: Link, message: Any) -> None:
+        """Whether the bus and the database answer, said outside of the worker pool: busy is not dead."""
+        if not message.properties.get("reply_to"):
+            self._ack(link, message)
+            return
+        self._aside(self._answer_probe, link, message, _arrived(probe_queue(self._service), message).context)
+
+    def _answer_probe(self, link: Link, message: Any, request: RequestContext) -> None:
+        try:
+            self._runtime.database.ping()
+            body = wire.write_result({"service": self._service})
+        except Refusal as refusal:
+            body = self._requests.refuse(refusal, request)
+        self._reply(link, message, request, body)
+
     def _on_event(self, subscription: Subscription, handler: Handler, link: Link, message: Any) -> None:
         arrived = _arrived(subscription.queue, message)
         try:
@@ -203,7 +225,7 @@ class BusServer(SharedExtension):
             with link.together():
                 link.publish(
                     body,
-                    exchange=message.headers.get(wire.REPLY_EXCHANGE_HEADER, RPC_EXCHANGE),
+                    exchange="" if message.headers.get(wire.REPLY_EXCHANGE_HEADER) == "" else RPC_EXCHANGE,
                     routing_key=message.properties["reply_to"],
                     headers={wire.CORRELATION_HEADER: request.correlation_id},
                     persistent=False,
@@ -235,8 +257,11 @@ class BusServer(SharedExtension):
         try:
             desk(arrived, cause)
         except Exception as error:
-            # neither kept nor sent on: not acknowledged, so the broker still has it
-            _log.warning("%s keeps a message that could not be sent on: %s", arrived.queue, type(error).__name__)
+            # neither kept nor sent on: back to the queue, slowly; if the link is gone too, the broker does it itself
+            _log.warning("%s gets a message back that could not be sent on: %s", arrived.queue, type(error).__name__)
+            eventlet.sleep(_GIVE_BACK_AFTER_S)
+            with contextlib.suppress(Exception):
+                link.requeue(message.delivery_tag)
             return
         self._ack(link, message)
 

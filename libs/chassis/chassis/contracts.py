@@ -15,7 +15,20 @@ from apispec.ext.marshmallow import MarshmallowPlugin
 from marshmallow import Schema
 
 from chassis.messages import EventType, dump_checked
-from chassis.service import Rpc
+from chassis.messaging import dead_letters, state
+from chassis.service import Rpc, Service
+
+#: Where the methods that every service has stand, once for all of them.
+COMMON = "chassis"
+_COMMON_EXAMPLES: Mapping[str, Mapping[str, Any]] = {
+    **dead_letters.RPC_EXAMPLES,
+    **state.RPC_EXAMPLES,
+    "health": {"request": {}, "reply": {"service": "credits"}},
+    "messaging_state": {
+        "request": {},
+        "reply": {"unsent": 1, "oldest_unsent_s": 0.5, "dead_letters_by_cause": {"RuntimeError": 3}},
+    },
+}
 
 
 def json_schema(schema: Schema) -> dict[str, Any]:
@@ -30,7 +43,7 @@ def json_schema(schema: Schema) -> dict[str, Any]:
 def describe(
     service_class: Any, events: Iterable[EventType], rpc_examples: Mapping[str, Mapping[str, Any]]
 ) -> dict[str, str]:
-    """The contract files of one service.
+    """The contract files of one service, without those of the methods that every service has (`describe_common`).
 
     Args:
         service_class: its nameko class.
@@ -50,10 +63,21 @@ def describe(
         path = f"{base}/events/{event.routing_key}"
         files[f"{path}.schema.json"] = _text(json_schema(event.schema))
         files[f"{path}.example.json"] = _text(dump_checked(event.schema, event.schema.load(dict(event.example))))
-    for method, entrypoint in _methods(service_class).items():
-        if method == "health":
-            continue
-        example = rpc_examples[method]
+    methods = {name: found for name, found in _methods(service_class).items() if not hasattr(Service, name)}
+    return files | _describe_methods(base, methods, rpc_examples)
+
+
+def describe_common() -> dict[str, str]:
+    """The contract files of the methods that every service has."""
+    return _describe_methods(COMMON, _methods(Service), _COMMON_EXAMPLES)
+
+
+def _describe_methods(
+    base: str, methods: Mapping[str, Rpc], examples: Mapping[str, Mapping[str, Any]]
+) -> dict[str, str]:
+    files: dict[str, str] = {}
+    for method, entrypoint in methods.items():
+        example = examples[method]
         entrypoint.request.load(example["request"])
         files[f"{base}/rpc/{method}.json"] = _text(
             {

@@ -7,6 +7,7 @@ fields of a request (`RequestSchema`); a consumer of events and replies passes o
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -132,10 +133,14 @@ class Event:
     attempt: int = 1
 
 
+#: What an event's id looks like: it becomes part of a key, so it must fit the column.
+EVENT_ID = re.compile(r"[!-~]{1,64}\Z")
+
+
 class EnvelopeSchema(TolerantSchema):
     """What is around the data of every event."""
 
-    id = fields.String(required=True, validate=validate.Length(min=1, max=64))
+    id = fields.String(required=True, validate=validate.Regexp(EVENT_ID))
     type = fields.String(required=True)
     occurred_at = UtcDateTime(required=True)
     data = fields.Dict(keys=fields.String(), required=True)

@@ -21,6 +21,9 @@ from nameko.extensions import DependencyProvider, Entrypoint
 from chassis import context
 from chassis.bus import BusServer
 from chassis.messages import RequestSchema
+from chassis.messaging import dead_letters
+from chassis.messaging.dead_letters import DeadLetters, Selection
+from chassis.messaging.state import MessagingState, messaging_state
 from chassis.messaging.topology import Subscription
 from chassis.persistence.tables import DEAD_LETTER, IDEMPOTENCY_KEY, INBOX, OUTBOX
 from chassis.rpc.requests import Call
@@ -70,6 +73,7 @@ class Provided(DependencyProvider):
         return self._app
 
     def worker_setup(self, worker_ctx: Any) -> None:
+        worker_ctx.service.runtime = self.runtime
         context.enter(worker_ctx.data.get("request") or _new_context())
 
 
@@ -192,10 +196,12 @@ class HealthReply(RequestSchema):
 
 
 class Service:
-    """What every service has: a sign of life, and the clean-up of its messaging tables."""
+    """What every service has: a sign of life, its dead letters, and the clean-up of its messaging tables."""
 
     name: str
     app: Any = None
+    #: What the process works with; `Provided` sets it for each worker.
+    runtime: Any = None
 
     #: How long the chassis' rows are kept, in days.
     _KEPT_DAYS = ((OUTBOX, "sent_at", 2), (INBOX, "handled_at", 30), (DEAD_LETTER, "parked_at", 30),
@@ -206,6 +212,29 @@ class Service:
         """Whether the bus, a worker and the database answer."""
         self.app.database.ping()
         return {"service": self.name}
+
+    @rpc(request=RequestSchema(), reply=MessagingState())
+    def messaging_state(self, call: Call) -> dict[str, Any]:
+        """What has not left the outbox yet, and what was parked; for staff."""
+        call.caller.require("finance", "support", "superuser")
+        return messaging_state(self.app.database)
+
+    @rpc(request=dead_letters.ListDeadLetters(), reply=dead_letters.DeadLetterList())
+    def list_dead_letters(self, call: Call) -> dict[str, Any]:
+        """What could not be handled, for staff: everything but the bodies."""
+        call.caller.require(*dead_letters.READERS)
+        limit, cursor = call.data.pop("limit"), call.data.pop("cursor", None)
+        return self._dead_letters().page(Selection(**call.data), limit, cursor)
+
+    @rpc(request=dead_letters.ReplayDeadLetters(), reply=dead_letters.Replayed())
+    def replay_dead_letters(self, call: Call) -> dict[str, int]:
+        """Try again what could not be handled, for staff; the oldest `MOST_AT_ONCE` at once."""
+        call.caller.require(*dead_letters.REPLAYERS)
+        wanted = Selection(call.data.get("id"), None, call.data.get("cause_prefix"))
+        return self._dead_letters().replay(wanted, dead_letters.MOST_AT_ONCE)
+
+    def _dead_letters(self) -> DeadLetters:
+        return DeadLetters(self.runtime.database, self.runtime.broker_uri)
 
     @every(3600.0)
     def clean_up(self) -> None:

@@ -168,6 +168,27 @@ class VisibleDeployments(TolerantSchema):
     items = fields.List(fields.Nested(Deployment), required=True)
 
 
+class OrderFactsPage(RequestSchema):
+    """A page of all bound order lines, for staff."""
+
+    limit = StrictInteger(load_default=100, validate=validate.Range(min=1, max=500))
+    cursor = fields.String(allow_none=True, load_default=None, validate=validate.Length(max=200))
+
+
+class OrderFact(TolerantSchema):
+    """A line of an order that is bound to its deployment."""
+
+    order_id = fields.String(required=True)
+    line_id = fields.String(required=True)
+
+
+class OrderFacts(TolerantSchema):
+    """A page of them, newest first."""
+
+    items = fields.List(fields.Nested(OrderFact), required=True)
+    next = fields.String(required=True, allow_none=True)
+
+
 class PaidOrganization(TolerantSchema):
     """Who bought."""
 
@@ -272,4 +293,11 @@ RPC_EXAMPLES: dict[str, dict[str, Any]] = {
     },
     "get_deployment": {"request": {"id": "14181336"}, "reply": _DEPLOYMENT},
     "check_deployments": {"request": {"ids": ["14181336", "999"]}, "reply": {"items": [_DEPLOYMENT]}},
+    "order_facts": {
+        "request": {"limit": 500, "cursor": None},
+        "reply": {
+            "items": [{"order_id": "ord_01KAQ3V8Z5T6B9X4M2C7N0R1WD", "line_id": "oln_01KAQ3V8Z5T6B9X4M2C7N0R1WE"}],
+            "next": None,
+        },
+    },
 }

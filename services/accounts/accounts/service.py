@@ -14,6 +14,7 @@ from accounts.use_cases.deactivate_user import deactivate_user
 from accounts.use_cases.get_deployment import get_deployment
 from accounts.use_cases.get_organization import get_organization
 from accounts.use_cases.list_api_keys import list_api_keys
+from accounts.use_cases.order_facts import order_facts
 from accounts.use_cases.revoke_api_key import revoke_api_key
 from accounts.use_cases.search_deployments import search_deployments
 from accounts.use_cases.sign_in import sign_in
@@ -85,6 +86,11 @@ class AccountsService(Service):
     def check_deployments(self, call: Call) -> dict[str, Any]:
         """Which of these deployments the caller may name."""
         return check_deployments(self.app, call.caller, **call.data)
+
+    @rpc(request=messages.OrderFactsPage(), reply=messages.OrderFacts())
+    def order_facts(self, call: Call) -> dict[str, Any]:
+        """What is bound for every order; for staff, who reconcile."""
+        return order_facts(self.app, call.caller, **call.data)
 
     @consume("cart.order_paid.v1", messages.OrderPaid())
     def on_order_paid(self, event: Event) -> None:

@@ -274,6 +274,12 @@ def page_of_deployments(
     return page(reader, select, DEPLOYMENT.c.id, limit, cursor, newest_first=False)
 
 
+def page_of_entitlements(reader: Reader, limit: int, cursor: str | None) -> tuple[Sequence[Row], str | None]:
+    """The entitlements of all organisations, newest order line first."""
+    select = sa.select(ENTITLEMENT.c.order_line_id, ENTITLEMENT.c.order_id)
+    return page(reader, select, ENTITLEMENT.c.order_line_id, limit, cursor)
+
+
 def similar_ids(reader: Reader, deployment_ids: Collection[str]) -> Mapping[str, list[str]]:
     """For each of the deployments, the ids of its look-alikes in order."""
     select = sa.select(SIMILAR).where(SIMILAR.c.deployment_id.in_(deployment_ids)).order_by(SIMILAR.c.similar_id)

@@ -10,8 +10,9 @@ from accounts import storage
 from accounts.domain.deployments import State
 from accounts.messages import OrderPaid
 from accounts.use_cases.bind_order import bind_order
+from accounts.use_cases.order_facts import order_facts
 from accounts.use_cases.register_deployment import register_deployment
-from chassis.testing import emitted, make_event
+from chassis.testing import emitted, identity, make_event
 from kernel.errors import Refusal
 
 PAID = "cart.order_paid.v1"
@@ -127,3 +128,16 @@ def test_postgresql_refuses_to_empty_the_table(migrated_postgres) -> None:
     database = migrated_postgres("accounts")
     with pytest.raises(sa.exc.IntegrityError, match="immutable"), database.transaction() as transaction:
         transaction.execute(sa.text("TRUNCATE entitlement"))
+
+
+def test_staff_who_reconcile_are_told_of_every_bound_line(stocked) -> None:
+    bind_order(stocked.app, _paid(*MIXED))
+    staff = identity("finance", organization_id="org_platform")
+    first = order_facts(stocked.app, staff, limit=1, cursor=None)
+    second = order_facts(stocked.app, staff, limit=1, cursor=first["next"])
+    assert first["items"] + second["items"] == [
+        {"order_id": "ord_1", "line_id": "oln_licence"}, {"order_id": "ord_1", "line_id": "oln_contract"},
+    ]  # fmt: skip
+    assert second["next"] is None
+    with pytest.raises(Refusal, match="role"):
+        order_facts(stocked.app, stocked.admin, limit=1, cursor=None)

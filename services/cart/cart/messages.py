@@ -118,6 +118,13 @@ class ListOrders(RequestSchema):
     cursor = fields.String(allow_none=True, load_default=None, validate=validate.Length(max=200))
 
 
+class OrderFactsPage(RequestSchema):
+    """A page of all orders, for staff."""
+
+    limit = StrictInteger(load_default=100, validate=validate.Range(min=1, max=500))
+    cursor = fields.String(allow_none=True, load_default=None, validate=validate.Length(max=200))
+
+
 # --- replies ---
 
 
@@ -237,6 +244,37 @@ class OrderList(RequestSchema):
     """A page of orders."""
 
     items = fields.List(fields.Nested(OrderReply), required=True)
+    next = fields.String(required=True, allow_none=True)
+
+
+class LineFacts(RequestSchema):
+    """What a line is owed once its order is paid."""
+
+    line_id = fields.String(required=True)
+    quantity = StrictInteger(required=True)
+    credits = StrictInteger(required=True)
+    credit_destination = fields.String(required=True, allow_none=True)
+    is_bound = fields.Boolean(required=True)
+    handed_over = fields.Boolean(required=True)
+
+
+class OrderFact(RequestSchema):
+    """What an order is owed: all of it if `paid_at` is set, else nothing."""
+
+    order_id = fields.String(required=True)
+    number = fields.String(required=True)
+    state = fields.String(required=True)
+    paid_at = _moment(required=True, allow_none=True)
+    payment_method = fields.String(required=True)
+    total = money(required=True)
+    problem = fields.String(required=True, allow_none=True)
+    lines = fields.List(fields.Nested(LineFacts), required=True)
+
+
+class OrderFacts(RequestSchema):
+    """A page of them, newest first."""
+
+    items = fields.List(fields.Nested(OrderFact), required=True)
     next = fields.String(required=True, allow_none=True)
 
 
@@ -464,5 +502,23 @@ RPC_EXAMPLES: dict[str, dict[str, Any]] = {
     "list_orders": {
         "request": {"state": "paid", "kind": "order", "purchase_order": "PO-77", "limit": 20, "cursor": None},
         "reply": {"items": [_ORDER], "next": None},
+    },
+    "order_facts": {
+        "request": {"limit": 500, "cursor": None},
+        "reply": {
+            "items": [
+                {
+                    "order_id": _ORDER["id"], "number": _ORDER["number"], "state": "fulfilled",
+                    "paid_at": _ORDER["paid_at"], "payment_method": "card", "total": _usd(24000), "problem": None,
+                    "lines": [
+                        {
+                            "line_id": _PAID_LINE["id"], "quantity": 2, "credits": 120,
+                            "credit_destination": "support_card", "is_bound": False, "handed_over": True,
+                        }
+                    ],
+                }
+            ],
+            "next": None,
+        },
     },
 }  # fmt: skip

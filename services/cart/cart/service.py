@@ -13,6 +13,7 @@ from cart.use_cases.get_cart import get_cart
 from cart.use_cases.get_order import get_order
 from cart.use_cases.hand_over_lines import hand_over_lines
 from cart.use_cases.list_orders import list_orders
+from cart.use_cases.order_facts import order_facts
 from cart.use_cases.place_order import place_order
 from cart.use_cases.remove_line import remove_line
 from cart.use_cases.resume_orders import resume_orders
@@ -67,6 +68,11 @@ class CartService(Service):
     def list_orders(self, call: Call) -> dict[str, Any]:
         """The orders of the caller's organisation."""
         return list_orders(self.app, call.caller, **call.data)
+
+    @rpc(request=messages.OrderFactsPage(), reply=messages.OrderFacts())
+    def order_facts(self, call: Call) -> dict[str, Any]:
+        """What every order is owed; for staff, who reconcile."""
+        return order_facts(self.app, call.caller, **call.data)
 
     @consume("payments.captured.v1", messages.PaymentCaptured())
     def on_payment_captured(self, event: Event) -> None:

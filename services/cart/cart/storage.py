@@ -329,16 +329,16 @@ def with_lines(reader: Reader, rows: Sequence[sa.RowMapping]) -> list[Order]:
 
 def page_of_orders(
     reader: Reader,
-    organization_id: str,
+    organization_id: str | None,
     filters: Mapping[str, str | None],
     limit: int,
     cursor: str | None,
 ) -> tuple[list[Order], str | None]:
-    """One page of an organisation's orders, newest first.
+    """One page of orders, newest first.
 
     Args:
         reader: where to ask.
-        organization_id: whose.
+        organization_id: whose; None for everybody's.
         filters: columns and the values they must have; None for any.
         limit: orders at most.
         cursor: of the page before.
@@ -346,7 +346,9 @@ def page_of_orders(
     Raises:
         Refusal: `invalid_cursor`.
     """
-    query = sa.select(ORDERS).where(ORDERS.c.organization_id == organization_id)
+    query = sa.select(ORDERS)
+    if organization_id is not None:
+        query = query.where(ORDERS.c.organization_id == organization_id)
     for column, value in filters.items():
         if value is not None:
             query = query.where(ORDERS.c[column] == value)

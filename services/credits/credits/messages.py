@@ -99,6 +99,13 @@ class ClaimCard(PreviewCard):
     idempotency_key = _string(validate=_IDEMPOTENCY_KEY)
 
 
+class OrderFactsPage(RequestSchema):
+    """A page of everything that orders brought, for staff."""
+
+    limit = StrictInteger(load_default=100, validate=validate.Range(min=1, max=500))
+    cursor = PlainString(load_default=None, allow_none=True)
+
+
 # --- RPC replies ------------------------------------------------------------------------------------------------------
 
 
@@ -194,6 +201,22 @@ class Reconciliation(Schema):
     """All such places; none when all is well."""
 
     breaks = fields.List(fields.Nested(Break), required=True)
+
+
+class OrderFact(Schema):
+    """A grant, or the card that the credits are on."""
+
+    order_id = _string()
+    line_id = _string()
+    card_id = _string(allow_none=True)
+    credits = StrictInteger(required=True, validate=_CREDITS)
+
+
+class OrderFacts(Schema):
+    """A page of them, newest first."""
+
+    items = fields.List(fields.Nested(OrderFact), required=True)
+    next = _string(allow_none=True)
 
 
 # --- events that credits reads ----------------------------------------------------------------------------------------
@@ -401,4 +424,11 @@ RPC_EXAMPLES: dict[str, dict[str, Any]] = {
         "reply": {"card": _CARD, "credits": 300, "balance": 540, "replayed": False},
     },
     "reconcile": {"request": {}, "reply": {"breaks": []}},
+    "order_facts": {
+        "request": {"limit": 500, "cursor": None},
+        "reply": {
+            "items": [{"order_id": "ord_01K0", "line_id": "lin_01K0B", "card_id": "scc_01K0", "credits": 300}],
+            "next": None,
+        },
+    },
 }

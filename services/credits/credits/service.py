@@ -15,6 +15,7 @@ from credits.use_cases.get_balance import get_balance
 from credits.use_cases.get_card import get_card
 from credits.use_cases.list_cards import list_cards
 from credits.use_cases.list_entries import list_entries
+from credits.use_cases.order_facts import order_facts
 from credits.use_cases.preview_card import preview_card
 from credits.use_cases.reconcile import reconcile
 
@@ -57,6 +58,10 @@ class CreditsService(Service):
     def reconcile(self, call: Call) -> dict[str, Any]:
         call.caller.require("finance", "support", "superuser")
         return {"breaks": reconcile(self.app)}
+
+    @rpc(request=messages.OrderFactsPage(), reply=messages.OrderFacts())
+    def order_facts(self, call: Call) -> dict[str, Any]:
+        return order_facts(self.app, call.caller, **call.data)
 
     @consume("cart.order_paid.v1", messages.OrderPaid())
     def on_order_paid(self, event: Event) -> None:

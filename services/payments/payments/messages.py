@@ -64,6 +64,13 @@ class GetIntent(RequestSchema):
     order_id = PlainString(required=True, max_length=64)
 
 
+class OrderFactsPage(RequestSchema):
+    """A page of all intents, for staff."""
+
+    limit = StrictInteger(load_default=100, validate=validate.Range(min=1, max=500))
+    cursor = fields.String(allow_none=True, load_default=None, validate=validate.Length(max=200))
+
+
 class CardSchema(TolerantSchema):
     """What may be known of a card."""
 
@@ -86,6 +93,24 @@ class IntentReply(TolerantSchema):
     state = fields.String(required=True, validate=validate.OneOf([str(state) for state in State]))
     decline = fields.Nested(DeclineSchema, required=True, allow_none=True)
     card = fields.Nested(CardSchema, required=True, allow_none=True)
+
+
+class OrderFact(TolerantSchema):
+    """What was collected for an order."""
+
+    order_id = fields.String(required=True)
+    intent_id = fields.String(required=True)
+    state = fields.String(required=True, validate=validate.OneOf([str(state) for state in State]))
+    amount = fields.Nested(AmountSchema, required=True)
+    #: How many attempts took the money: one if the state is captured, else none.
+    captures = StrictInteger(required=True)
+
+
+class OrderFacts(TolerantSchema):
+    """A page of them, newest first."""
+
+    items = fields.List(fields.Nested(OrderFact), required=True)
+    next = fields.String(required=True, allow_none=True)
 
 
 class PaymentCaptured(TolerantSchema):
@@ -152,5 +177,14 @@ RPC_EXAMPLES: dict[str, dict[str, Any]] = {
     "get_intent": {
         "request": {"order_id": _ORDER},
         "reply": {**_REPLY, "state": "failed", "decline": _DECLINE, "card": None},
+    },
+    "order_facts": {
+        "request": {"limit": 500, "cursor": None},
+        "reply": {
+            "items": [
+                {"order_id": _ORDER, "intent_id": _INTENT, "state": "captured", "amount": _AMOUNT, "captures": 1}
+            ],
+            "next": None,
+        },
     },
 }

@@ -9,11 +9,12 @@ from payments import messages
 from payments.bootstrap import bootstrap
 from payments.use_cases.collect import collect
 from payments.use_cases.get_intent import get_intent
+from payments.use_cases.order_facts import order_facts
 from payments.use_cases.settle_payments import settle_payments
 
 
 class PaymentsService(Service):
-    """Collects money for orders. Only cart calls it; cart's process manager does so without a user at hand."""
+    """Collects money for orders. Only cart calls it, its process manager without a user at hand; staff reconcile."""
 
     name = "payments"
     app = Provided(bootstrap)
@@ -25,6 +26,11 @@ class PaymentsService(Service):
     @rpc(request=messages.GetIntent(), reply=messages.IntentReply(), anonymous=True)
     def get_intent(self, call: Call) -> dict[str, Any]:
         return get_intent(self.app, call.identity, **call.data)
+
+    @rpc(request=messages.OrderFactsPage(), reply=messages.OrderFacts())
+    def order_facts(self, call: Call) -> dict[str, Any]:
+        """What was collected for every order; for staff, who reconcile."""
+        return order_facts(self.app, call.caller, **call.data)
 
     @every(2.0)
     def settle_payments(self) -> None:

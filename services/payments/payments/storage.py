@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
 import sqlalchemy as sa
 
 from chassis.persistence import Reader, Transaction, UtcDateTimeColumn, add_messaging_tables
+from chassis.persistence.paging import page
 from kernel.money import Money
 from payments.domain.provider import Attempt, Captured
 from payments.domain.states import ENTERED_FROM, State, check_delay
@@ -104,6 +106,21 @@ def find_intent(reader: Reader, order_id: str) -> sa.RowMapping | None:
         .order_by(ATTEMPT.c.created_at.desc(), ATTEMPT.c.id.desc())
         .limit(1)
     )
+
+
+def page_of_intents(reader: Reader, limit: int, cursor: str | None) -> tuple[Sequence[sa.RowMapping], str | None]:
+    """One page of all intents with the number of their captured attempts, newest first.
+
+    Raises:
+        Refusal: `invalid_cursor`.
+    """
+    captures = (
+        sa.select(sa.func.count())
+        .where(ATTEMPT.c.intent_id == INTENT.c.id, ATTEMPT.c.state == State.CAPTURED)
+        .scalar_subquery()
+        .label("captures")
+    )
+    return page(reader, sa.select(INTENT, captures), INTENT.c.id, limit, cursor)
 
 
 def claim_due_attempt(tx: Transaction, lease: timedelta, order_id: str | None = None) -> Attempt | None:

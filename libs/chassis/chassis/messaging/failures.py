@@ -8,11 +8,13 @@ from collections.abc import Callable, Sequence
 
 import sqlalchemy as sa
 
+from chassis.messages import EVENT_ID
 from chassis.messaging.incoming import ATTEMPT_HEADER, CORRELATION_HEADER, Arrived
 from chassis.messaging.relay import Outgoing
 from chassis.messaging.topology import RETRY_DELAYS_S, retry_exchange
 from chassis.persistence.database import Database
 from chassis.persistence.tables import DEAD_LETTER
+from kernel.errors import Refusal
 from kernel.ids import new_id
 
 _log = logging.getLogger(__name__)
@@ -47,19 +49,20 @@ class FailureDesk:
 
     def park(self, arrived: Arrived, cause: str) -> None:
         """Keep the message with its cause, for somebody to look at and replay."""
+        headers = {_plain(str(name)): _plain(str(value))[:200] for name, value in arrived.headers.items()}
         row = {
             "id": new_id("dlt"),
             "queue": arrived.queue,
             "event_id": _event_id(arrived.body),
-            "cause": cause[:100],
+            "cause": _plain(cause)[:100],
             "attempts": arrived.attempt,
-            "headers": json.dumps({key: str(value)[:200] for key, value in arrived.headers.items()}),
+            "headers": json.dumps(headers),
             "body": arrived.body,
         }
         try:
             with self._database.transaction() as transaction:
                 transaction.execute(sa.insert(DEAD_LETTER).values(**row, parked_at=transaction.now, replayed_at=None))
-        except Exception:
+        except Refusal:
             # the database is away: the message may not be lost, so it comes back later
             self._retry(arrived, self._delays_s[-1] if self._delays_s else 1)
             return
@@ -79,4 +82,9 @@ def _event_id(body: bytes) -> str | None:
         found = json.loads(body).get("id")
     except (ValueError, AttributeError, RecursionError):
         return None
-    return found[:64] if isinstance(found, str) else None
+    return found if isinstance(found, str) and EVENT_ID.match(found) else None
+
+
+def _plain(text: str) -> str:
+    """`text` as any database can store it: what a sender made up may hold NUL or half of a surrogate pair."""
+    return "".join(character if character.isprintable() else "?" for character in text)

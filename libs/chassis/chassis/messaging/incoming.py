@@ -14,6 +14,7 @@ from chassis.messages import ENVELOPE, Event
 from chassis.messaging.topology import Subscription
 from kernel.ids import new_id
 
+_MOST_ATTEMPTS = 1000
 ATTEMPT_HEADER = "x-attempt"
 CORRELATION_HEADER = "correlation_id"
 
@@ -35,7 +36,7 @@ class Arrived:
     def attempt(self) -> int:
         """1 for the first delivery; counted in a header of our own."""
         value = self.headers.get(ATTEMPT_HEADER, 1)
-        return value if isinstance(value, int) and value > 0 else 1
+        return value if isinstance(value, int) and 0 < value < _MOST_ATTEMPTS else 1
 
     @property
     def context(self) -> RequestContext:

@@ -96,6 +96,11 @@ class Link:
         with self._writing:
             self.channel.basic_ack(delivery_tag)
 
+    def requeue(self, delivery_tag: Any) -> None:
+        """Give a message back to its queue."""
+        with self._writing:
+            self.channel.basic_reject(delivery_tag, requeue=True)
+
     @contextmanager
     def together(self) -> Iterator[None]:
         """What is published and acknowledged in the block leaves in one system call, where that can be had."""

@@ -7,6 +7,7 @@ all; the inbox of each consumer makes the second one harmless.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import time
@@ -23,6 +24,7 @@ from chassis.messaging.link import Link, connect, is_memory
 from chassis.messaging.topology import event_exchange
 from chassis.persistence.database import Database, OutboxRow
 from chassis.persistence.tables import OUTBOX
+from kernel.errors import Refusal
 
 _log = logging.getLogger(__name__)
 
@@ -140,7 +142,6 @@ class _Request:
 
     batch: Sequence[Outgoing]
     done: threading.Event = field(default_factory=threading.Event)
-    error: Exception | None = None
 
 
 class Relay:
@@ -193,9 +194,9 @@ class Relay:
         self._requests.append(request)
         self._wake.set()
         if not request.done.wait(timeout_s):
+            with contextlib.suppress(ValueError):  # it may be on its way at this very moment
+                self._requests.remove(request)
             raise NotConfirmed("the broker does not answer")
-        if request.error is not None:
-            raise request.error
         if not all(message.confirmed for message in batch):
             raise NotConfirmed("the broker refused a message")
 
@@ -211,9 +212,8 @@ class Relay:
                 self._offer_recent()
                 if self._work(link):
                     return
-            except Exception as error:  # broker or database away: what is unsent stays in the outbox
+            except Exception as error:  # the broker is away: what is unsent stays in the outbox, and waiters wait on
                 _log.warning("the relay starts over: %s: %s", type(error).__name__, error)
-                self._fail_requests(error)
             finally:
                 connection.collect()
             if self._stopping.is_set():
@@ -224,18 +224,23 @@ class Relay:
     def _work(self, link: Link) -> bool:
         next_sweep = 0.0
         while True:
-            if time.monotonic() >= next_sweep:
-                self._sweep()
-                next_sweep = time.monotonic() + _SWEEP_EVERY_S
-                link.drain(0.001)  # notice a heartbeat, or that the broker has gone
-                link.beat()
-            while self._rows or self._requests:
-                self._serve_requests()
-                self._send_offered()
+            self._wake.clear()
+            self._serve_requests()
+            try:
+                while self._rows:
+                    self._send_offered()
+                    self._serve_requests()
+                if time.monotonic() >= next_sweep:
+                    next_sweep = time.monotonic() + _SWEEP_EVERY_S
+                    link.drain(0.001)  # notice a heartbeat, or that the broker has gone
+                    link.beat()
+                    self._sweep()
+            except Refusal:
+                # the database is away. Retries need the broker only, so the link stays; a sweep finds what is unmarked
+                _log.warning("the relay cannot reach its database")
             if self._stopping.is_set():
                 return True
             self._wake.wait(max(0.0, next_sweep - time.monotonic()))
-            self._wake.clear()
 
     def _send_offered(self) -> None:
         rows = [self._rows.popleft() for _ in range(min(_BATCH, len(self._rows)))]
@@ -246,16 +251,13 @@ class Relay:
 
     def _serve_requests(self) -> None:
         while self._requests:
-            request = self._requests[0]
-            assert self._publisher is not None
-            self._publisher.publish(request.batch)
-            self._requests.popleft()
-            request.done.set()
-
-    def _fail_requests(self, error: Exception) -> None:
-        while self._requests:
             request = self._requests.popleft()
-            request.error = NotConfirmed(f"{type(error).__name__}")
+            assert self._publisher is not None
+            try:
+                self._publisher.publish(request.batch)
+            except BaseException:
+                self._requests.appendleft(request)  # for the next link
+                raise
             request.done.set()
 
     def _send(self, rows: Sequence[Any]) -> list[str]:

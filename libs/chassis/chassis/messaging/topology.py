@@ -55,6 +55,11 @@ def rpc_queue(service: str) -> str:
     return f"rpc-{service}"
 
 
+def probe_queue(service: str) -> str:
+    """The queue of questions whether a service is well, with key ``health.<service>``: not behind its requests."""
+    return f"health-{service}"
+
+
 def retry_exchange(delay_s: int) -> str:
     """The exchange that keeps a message for `delay_s` seconds, then hands it to the queue of its routing key."""
     return f"punchcard.retry.{delay_s}s"
@@ -78,6 +83,7 @@ def declare_service(
     """
     requests = entity.Exchange(RPC_EXCHANGE, type="topic", durable=True)
     _queue(channel, rpc_queue(service), requests, f"{service}.*")
+    _queue(channel, probe_queue(service), requests, f"health.{service}")
     own_events = entity.Exchange(f"{service}.events", type="topic", durable=True)
     own_events(channel).declare()
     dead = dead_letter_queue(service)

@@ -15,7 +15,8 @@ def event_example(name: str) -> dict[str, Any]:
 
 def rpc_contract(service: str, method: str) -> dict[str, Any]:
     """What a service promises of a method: ``anonymous``, ``request``, ``reply`` (JSON Schemas) and ``example``."""
-    return _read(f"{service}/rpc/{method}.json")
+    own = f"{service}/rpc/{method}.json"
+    return _read(own if (_folder() / own).exists() else f"chassis/rpc/{method}.json")
 
 
 def _read(path: str) -> dict[str, Any]:

@@ -42,6 +42,11 @@ class NewCard:
         return f"order_line:{self.line_id}/{self.sequence}"
 
 
+def line_of(cause: str) -> str:
+    """The order line that a grant or a new card has in its cause."""
+    return cause.removeprefix("order_line:").partition("/")[0]
+
+
 def plan(order_number: str, lines: Sequence[Mapping[str, Any]]) -> tuple[list[Grant], list[NewCard]]:
     """The grants and the cards of an order's lines; lines without credits bring none.
 

@@ -86,3 +86,16 @@ def entries(
         .where(POSTING.c.account_id == account_id)
     )  # fmt: skip
     return page(reader, statement, POSTING.c.sequence, limit, cursor)
+
+
+def brought_by_orders(reader: Reader, limit: int, cursor: str | None) -> tuple[Sequence[sa.RowMapping], str | None]:
+    """A page of the transactions by which orders brought credits (grants, cards), newest first.
+
+    Raises:
+        Refusal: `invalid_cursor`.
+    """
+    transaction = LEDGER_TRANSACTION.c
+    statement = sa.select(
+        transaction.id, transaction.order_id, transaction.card_id, transaction.cause, transaction.amount
+    ).where(transaction.kind.in_(("grant", "issue")))
+    return page(reader, statement, transaction.id, limit, cursor)

@@ -1,0 +1,70 @@
+"""For staff. The services check the role; every call leaves a line in the audit log."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Response
+
+from gateway import inputs, outputs
+from gateway.audit import audited, note
+from gateway.routes.health import SERVICES
+from gateway.web import Blueprint, answer, ask, given, page
+from kernel.errors import Refusal, invalid
+
+routes = Blueprint("Admin", __name__, url_prefix="/v1/admin", description="For staff; every call is logged.")
+
+
+@routes.route("/dead-letters", methods=["GET"])
+@audited
+@routes.response(200, outputs.page_of(outputs.DeadLetter))
+@routes.arguments(inputs.DeadLetterQuery(), location="query")
+def list_dead_letters(query: dict[str, Any]) -> Response:
+    """Events that could not be handled, with cause, attempts and age: service by service, newest first."""
+    note(**query)
+    return page(_collect(query), query)
+
+
+@routes.route("/dead-letters/replay", methods=["POST"])
+@audited
+@routes.response(200, outputs.Replayed)
+@routes.arguments(inputs.Replay())
+def replay_dead_letters(body: dict[str, Any]) -> Response:
+    """Try dead letters again. Each goes once, however often this is asked; 1,000 at once."""
+    note(**body)
+    reply = ask(
+        body["service"], "replay_dead_letters", given({"id": body.get("id"), "cause_prefix": body.get("cause")})
+    )
+    note(**reply)
+    return answer(reply)
+
+
+def _collect(query: dict[str, Any]) -> dict[str, Any]:
+    """A page over services; the cursor names the one where the next page goes on."""
+    services = [query["service"]] if "service" in query else list(SERVICES)
+    service, cursor = _position(query.get("cursor"), services)
+    items: list[dict[str, Any]] = []
+    for at_hand in services[services.index(service) :]:
+        room = query["limit"] - len(items)
+        if room == 0:
+            return {"items": items, "next": f"{at_hand}."}
+        wanted = {"limit": room, "cause_prefix": query.get("cause"), "cursor": cursor}
+        reply = ask(at_hand, "list_dead_letters", given(wanted))
+        items += [{"service": at_hand, **item} for item in reply["items"]]
+        if reply["next"] is not None:
+            return {"items": items, "next": f"{at_hand}.{reply['next']}"}
+        cursor = None
+    return {"items": items, "next": None}
+
+
+def _position(cursor: str | None, services: list[str]) -> tuple[str, str | None]:
+    if cursor is None:
+        return services[0], None
+    service, _, rest = cursor.partition(".")
+    if service not in services:
+        raise _invalid_cursor()
+    return service, rest or None
+
+
+def _invalid_cursor() -> Refusal:
+    return invalid("invalid_cursor", "Use the cursor exactly as `next` gave it.", "cursor")

@@ -1,0 +1,147 @@
+"""What staff may do: the dead letters of every service."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from gateway_fakes import DEAD_LETTER, USER, Check, FakeRpc, Send, authenticated, page_of
+
+from kernel.errors import Kind, Refusal
+
+LETTERS = "/v1/admin/dead-letters"
+SERVICES = ["accounts", "catalog", "cart", "payments", "credits", "notifications"]
+
+
+@pytest.fixture(autouse=True)
+def signed_in(rpc: FakeRpc) -> None:
+    rpc.replies["accounts.authenticate"] = lambda _: authenticated(user={**USER, "id": "usr_sue", "role": "support"})
+
+
+@pytest.fixture
+def audit(caplog: pytest.LogCaptureFixture) -> Callable[[], list[tuple[Any, ...]]]:
+    caplog.set_level(logging.INFO, "gateway.audit")
+    return lambda: [
+        (line.user_id, line.role, line.action, line.outcome, line.about)
+        for line in caplog.records
+        if line.name == "gateway.audit"
+    ]
+
+
+def letters(rpc: FakeRpc, service: str, *ids: str) -> None:
+    """Give a service so many dead letters, as a service pages through them."""
+
+    def listed(data: dict[str, Any]) -> dict[str, Any]:
+        start = int(data.get("cursor", 0))
+        end = start + data["limit"]
+        return {
+            "items": [{**DEAD_LETTER, "id": each} for each in ids[start:end]],
+            "next": str(end) if end < len(ids) else None,
+        }
+
+    rpc.replies[f"{service}.list_dead_letters"] = listed
+
+
+def test_letters_of_one_service_and_cause(send: Send, rpc: FakeRpc, documented: Check) -> None:
+    rpc.replies["credits.list_dead_letters"] = page_of(DEAD_LETTER)
+    path = f"{LETTERS}?service=credits&cause=malformed&limit=5&cursor=credits.abc"
+    answer = send("GET", path)
+    documented("GET", path, answer)
+    assert answer.json == {"items": [{"service": "credits", **DEAD_LETTER}], "next": None}
+    assert rpc.names() == ["credits.list_dead_letters"]
+    wanted = {"limit": 5, "cause_prefix": "malformed", "cursor": "abc"}
+    assert rpc.last("credits.list_dead_letters").data == wanted
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 4, 100])
+def test_pages_go_through_all_services_and_miss_nothing(limit: int, send: Send, rpc: FakeRpc) -> None:
+    for service in SERVICES:
+        letters(rpc, service)
+    letters(rpc, "cart", "a", "b", "c")
+    letters(rpc, "credits", "d")
+    letters(rpc, "notifications", "e", "f")
+    found: list[str] = []
+    path: str | None = f"{LETTERS}?limit={limit}"
+    while path:
+        answer = send("GET", path)
+        assert answer.status_code == 200
+        assert len(answer.json["items"]) <= limit
+        found += [f"{item['service']} {item['id']}" for item in answer.json["items"]]
+        following = answer.json["next"]
+        path = f"{LETTERS}?limit={limit}&cursor={following}" if following else None
+    assert found == ["cart a", "cart b", "cart c", "credits d", "notifications e", "notifications f"]
+
+
+@pytest.mark.parametrize("cursor", ["nonsense", "billing.abc", "cart.abc"])
+def test_cursor_of_another_list_is_refused(cursor: str, send: Send, rpc: FakeRpc) -> None:
+    answer = send("GET", f"{LETTERS}?service=credits&cursor={cursor}")
+    assert (answer.status_code, answer.json["code"]) == (422, "invalid_cursor")
+    assert rpc.names() == []
+
+
+def test_replay_of_one_or_of_a_cause(send: Send, rpc: FakeRpc, documented: Check) -> None:
+    for body, asked in (
+        ({"service": "cart", "id": "dlt_1"}, {"id": "dlt_1"}),
+        ({"service": "cart", "cause": "RuntimeError"}, {"cause_prefix": "RuntimeError"}),
+    ):
+        answer = send("POST", f"{LETTERS}/replay", json=body)
+        documented("POST", f"{LETTERS}/replay", answer)
+        assert answer.json == {"replayed": 1, "remaining": 0}
+        assert rpc.last("cart.replay_dead_letters").data == asked
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"service": "cart"},
+        {"service": "cart", "id": "dlt_1", "cause": "x"},
+        {"service": "gateway", "id": "dlt_1"},
+        {"id": "dlt_1"},
+        {"service": "cart", "cause": ""},
+        {"service": "cart", "id": None},
+        {"service": "cart", "all": True},
+    ],
+)
+def test_unclear_replay_is_refused(body: dict[str, Any], send: Send, rpc: FakeRpc) -> None:
+    answer = send("POST", f"{LETTERS}/replay", json=body)
+    assert (answer.status_code, answer.json["code"]) == (422, "validation_failed")
+    assert rpc.names() == []
+
+
+def test_customers_are_refused_and_the_attempt_is_on_record(
+    send: Send, rpc: FakeRpc, audit: Callable[[], list[tuple[Any, ...]]]
+) -> None:
+    rpc.replies["accounts.authenticate"] = lambda _: authenticated()
+    for service in SERVICES:
+        for method in ("list_dead_letters", "replay_dead_letters"):
+            rpc.replies[f"{service}.{method}"] = Refusal(Kind.FORBIDDEN, "forbidden", "This needs the role support.")
+    listed = send("GET", LETTERS)
+    replayed = send("POST", f"{LETTERS}/replay", json={"service": "cart", "id": "dlt_1"})
+    assert [listed.status_code, replayed.status_code] == [403, 403]
+    assert audit() == [
+        ("usr_ada", "buyer", "list_dead_letters", "forbidden", {"limit": 20}),
+        ("usr_ada", "buyer", "replay_dead_letters", "forbidden", {"service": "cart", "id": "dlt_1"}),
+    ]
+
+
+def test_nobody_gets_in_without_a_credential(client: Any, rpc: FakeRpc) -> None:
+    assert client.get(LETTERS).status_code == 401
+    assert client.post(f"{LETTERS}/replay", json={"service": "cart", "id": "dlt_1"}).status_code == 401
+    assert rpc.calls == []
+
+
+def test_every_call_is_on_record(send: Send, rpc: FakeRpc, audit: Callable[[], list[tuple[Any, ...]]]) -> None:
+    send("GET", f"{LETTERS}?service=cart")
+    send("POST", f"{LETTERS}/replay", json={"service": "cart", "cause": "RuntimeError"})
+    send("POST", f"{LETTERS}/replay", json={"service": "cart"})
+    rpc.replies["cart.replay_dead_letters"] = ValueError("a defect")
+    send("POST", f"{LETTERS}/replay", json={"service": "cart", "id": "dlt_1"})
+    replay = ("usr_sue", "support", "replay_dead_letters")
+    assert audit() == [
+        ("usr_sue", "support", "list_dead_letters", "done", {"service": "cart", "limit": 20}),
+        (*replay, "done", {"service": "cart", "cause": "RuntimeError", "replayed": 1, "remaining": 0}),
+        (*replay, "validation_failed", {}),
+        (*replay, "failed", {"service": "cart", "id": "dlt_1"}),
+    ]

@@ -1,0 +1,1 @@
+"""What the chassis is compared with: stock nameko, and code that holds up the event loop."""

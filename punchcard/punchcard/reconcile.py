@@ -1,0 +1,331 @@
+"""The invariant: every paid order has brought exactly what it should, no unpaid one anything, and nothing is stuck.
+
+One function for tests, the soak and operators. It reads each service through the service's own interface, as staff, and
+names every break. While the store works, things are under way that look broken; so it looks again, for as long as
+it was told to, and reports only what is still broken then.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import Any, Protocol
+
+import requests
+
+from chassis import context
+from chassis.identity import Identity, IdentitySigner
+from chassis.messaging.depths import queue_depths, queue_names
+from chassis.messaging.topology import Subscription
+from chassis.service import Consume
+from kernel.ids import new_id
+from punchcard.parts import SERVICES
+
+#: How long an event may stay in the outbox (reliability: quiet within 60 s).
+OUTBOX_MAX_AGE_S = 60.0
+_PAGE = 500
+_MAILS_PAGE = 100
+_TIMEOUT_S = 30.0
+_PAUSE_S = 2.0
+_ORGANIZATION, _SUPPORT_CARD = "organization", "support_card"
+
+#: What the payment provider's own book says it took for an order: the amounts in minor units.
+Book = Callable[[str], Sequence[int]]
+#: How many messages wait in each queue; None where the queue is missing.
+Depths = Callable[[], Mapping[str, int | None]]
+
+
+class Client(Protocol):
+    """What is needed of `chassis.rpc.RpcClient`."""
+
+    def call(self, service: str, method: str, data: dict[str, Any] | None = None, *, timeout_s: float = ...) -> Any:
+        """Ask a service."""
+
+
+@dataclass(frozen=True, order=True)
+class Break:
+    """A place where the store is not as it must be.
+
+    Args:
+        rule: which rule is broken.
+        subject: where: an order, a line, a card, a queue, a service.
+        expected, found: how many, how much.
+    """
+
+    rule: str
+    subject: str
+    expected: int
+    found: int
+
+    def __str__(self) -> str:
+        return f"{self.rule}: {self.subject}: expected {self.expected}, found {self.found}"
+
+
+@dataclass(frozen=True)
+class Report:
+    """What came out.
+
+    Args:
+        breaks: all of them; none when nothing is broken.
+        facts: what was looked at last.
+    """
+
+    breaks: list[Break]
+    facts: Facts
+
+    @property
+    def looked_at(self) -> str:
+        """How much there was."""
+        counts = {
+            "orders": len(self.facts.orders),
+            "paid": sum(1 for _ in _paid(self.facts)),
+            "cards": sum(item["card_id"] is not None for item in self.facts.brought),
+            "mails": len(self.facts.deliveries),
+        }
+        return ", ".join(f"{number} {name}" for name, number in counts.items())
+
+    def __str__(self) -> str:
+        return "\n".join(map(str, self.breaks)) if self.breaks else f"nothing is broken: {self.looked_at}"
+
+
+@dataclass
+class Facts:
+    """What the services say. Lists as their interfaces give them; see ``contracts/``."""
+
+    orders: list[dict[str, Any]]
+    intents: list[dict[str, Any]]
+    brought: list[dict[str, Any]]
+    bound: list[dict[str, Any]]
+    deliveries: list[dict[str, Any]]
+    ledger: list[dict[str, Any]] = field(default_factory=list)
+    messaging: dict[str, dict[str, Any]] = field(default_factory=dict)
+    charges: dict[str, Sequence[int]] | None = None
+    depths: Mapping[str, int | None] = field(default_factory=dict)
+
+
+def reconcile(
+    client: Client, *, book: Book | None = None, depths: Depths | None = None, patience_s: float = 0.0,
+    pause_s: float = _PAUSE_S,
+) -> Report:  # fmt: skip
+    """Look at everything, and name what is broken.
+
+    Args:
+        client: asks the services as staff: a `StaffClient`, or any in a context with an identity of staff.
+        book: the provider's own; without it payments is believed.
+        depths: of the queues; without it they are not looked at.
+        patience_s: for how long to look again at what seems broken; what goes away by itself was under way.
+        pause_s: between two looks.
+
+    Raises:
+        Refusal: a service did not answer, or the identity may not ask.
+    """
+    deadline = time.monotonic() + patience_s
+    facts = collect(client, book, depths)
+    breaks = find_breaks(facts)
+    lasting = _places(breaks)
+    while lasting and time.monotonic() < deadline:
+        time.sleep(min(pause_s, max(0.0, deadline - time.monotonic())))
+        facts = collect(client, book, depths)
+        breaks = find_breaks(facts)
+        lasting &= _places(breaks)
+    # an outbox's age is patience enough: a row grows too old only once
+    return Report([it for it in breaks if (it.rule, it.subject) in lasting or it.rule == "outbox_is_sent"], facts)
+
+
+class StaffClient:
+    """A client that asks as staff, under a fresh identity each time: one lasts five minutes, a look may take longer.
+
+    Args:
+        client: usually an `RpcClient`.
+        signing_key: IDENTITY_SIGNING_KEY.
+    """
+
+    _STAFF = Identity("usr_reconcile", "", "punchcard reconcile", "superuser", "org_punchcard", "Punchcard")
+
+    def __init__(self, client: Client, signing_key: str) -> None:
+        self._client = client
+        self._signer = IdentitySigner(signing_key)
+        self._correlation_id = new_id("cor")
+
+    def call(
+        self, service: str, method: str, data: dict[str, Any] | None = None, *, timeout_s: float = _TIMEOUT_S
+    ) -> Any:
+        """As the client's own."""
+        token = self._signer.sign(self._STAFF)
+        with context.entered(context.RequestContext(self._correlation_id, token)):
+            return self._client.call(service, method, data, timeout_s=timeout_s)
+
+
+def provider_book(url: str, key: str) -> Book:
+    """The offline provider's book.
+
+    Args:
+        url: of the provider.
+        key: PAYMENTS_PROVIDER_KEY.
+    """
+    session = requests.Session()
+    session.headers["Authorization"] = f"Bearer {key}"
+
+    def charges(order_id: str) -> list[int]:
+        response = session.get(f"{url}/charges", params={"reference": order_id}, timeout=_TIMEOUT_S)
+        response.raise_for_status()
+        return [charge["amount_minor"] for charge in response.json()["items"] if charge["status"] == "succeeded"]
+
+    return charges
+
+
+def broker_depths(uri: str) -> Depths:
+    """The depths of all queues of the store.
+
+    Args:
+        uri: AMQP_URI.
+    """
+    wanted = [
+        Subscription(name, entrypoint.event)
+        for name in SERVICES
+        for attribute in vars(_service_class(name)).values()
+        for entrypoint in getattr(attribute, "nameko_entrypoints", ())
+        if isinstance(entrypoint, Consume)
+    ]
+    return lambda: queue_depths(uri, queue_names(SERVICES, wanted))
+
+
+def collect(client: Client, book: Book | None = None, depths: Depths | None = None) -> Facts:
+    """Ask every service. The queues come first: what waits there then is handled by the time the rest is read."""
+    waiting = depths() if depths else {}
+    facts = Facts(
+        orders=_pages(client, "cart", "order_facts"),
+        intents=_pages(client, "payments", "order_facts"),
+        brought=_pages(client, "credits", "order_facts"),
+        bound=_pages(client, "accounts", "order_facts"),
+        deliveries=_pages(client, "notifications", "list_deliveries", _MAILS_PAGE),
+        ledger=client.call("credits", "reconcile", {}, timeout_s=_TIMEOUT_S)["breaks"],
+        messaging={name: client.call(name, "messaging_state", {}, timeout_s=_TIMEOUT_S) for name in SERVICES},
+        depths=waiting,
+    )
+    if book is not None:
+        facts.charges = {order["order_id"]: book(order["order_id"]) for order in facts.orders}
+    return facts
+
+
+def find_breaks(facts: Facts) -> list[Break]:
+    """Every break in what the services say."""
+    return sorted(
+        [*_order_breaks(facts), *_money_breaks(facts), *_credit_breaks(facts), *_mail_breaks(facts), *_still(facts)]
+    )
+
+
+def _order_breaks(facts: Facts) -> Iterator[Break]:
+    for order in facts.orders:
+        if order["problem"] is not None:
+            yield Break(f"order_has_no_problem:{order['problem']}", order["order_id"], 0, 1)
+        if order["paid_at"] is None:
+            continue
+        pending = sum(not line["handed_over"] for line in order["lines"])
+        if pending:
+            yield Break("paid_order_is_handed_over", order["order_id"], 0, pending)
+        elif order["state"] == "paid":
+            yield Break("paid_order_is_fulfilled", order["order_id"], 1, 0)
+
+
+def _money_breaks(facts: Facts) -> Iterator[Break]:
+    paid = {order["order_id"]: order for order in _paid(facts)}
+    by_card = {order_id for order_id, order in paid.items() if order["payment_method"] == "card"}
+    captures: Counter[str] = Counter()
+    for intent in facts.intents:
+        order_id = intent["order_id"]
+        captures[order_id] += max(intent["captures"], int(intent["state"] == "captured"))
+        if order_id in paid and captures[order_id] and intent["amount"] != paid[order_id]["total"]:
+            due, taken = paid[order_id]["total"]["amount_minor"], intent["amount"]["amount_minor"]
+            yield Break("captured_amount_is_the_total", order_id, due, taken)
+    yield from _differences("paid_order_has_one_capture", dict.fromkeys(by_card, 1), captures)
+    if facts.charges is None:
+        return
+    yield from _differences(
+        "paid_order_has_one_charge", dict.fromkeys(by_card, 1), {key: len(took) for key, took in facts.charges.items()}
+    )
+    for order_id in sorted(by_card):
+        due, took = paid[order_id]["total"]["amount_minor"], facts.charges.get(order_id, ())
+        if len(took) == 1 and took[0] != due:
+            yield Break("charged_amount_is_the_total", order_id, due, took[0])
+
+
+def _credit_breaks(facts: Facts) -> Iterator[Break]:
+    own = {_line(order, line): line for order in _paid(facts) for line in order["lines"]}
+    grants = Counter(_line(item, item) for item in facts.brought if item["card_id"] is None)
+    cards = Counter(_line(item, item) for item in facts.brought if item["card_id"] is not None)
+    brought: Counter[str] = Counter()
+    for item in facts.brought:
+        brought[_line(item, item)] += item["credits"]
+    going = {where: line["credit_destination"] for where, line in own.items()}
+    granted = {where: 1 for where in own if going[where] == _ORGANIZATION}
+    units = {where: line["quantity"] for where, line in own.items() if going[where] == _SUPPORT_CARD}
+    yield from _differences("paid_line_has_one_grant", granted, grants)
+    yield from _differences("paid_line_has_its_cards", units, cards)
+    credits = {where: line["quantity"] * line["credits"] for where, line in own.items()}
+    yield from _differences("paid_line_has_its_credits", credits, brought)
+    bound = Counter(_line(item, item) for item in facts.bound)
+    yield from _differences("paid_line_is_bound", {where: 1 for where in own if own[where]["is_bound"]}, bound)
+
+
+def _line(order: Mapping[str, Any], line: Mapping[str, Any]) -> str:
+    return f"{order['order_id']} {line['line_id']}"
+
+
+def _mail_breaks(facts: Facts) -> Iterator[Break]:
+    due = {f"receipt:{order['order_id']}": 1 for order in _paid(facts)}
+    due |= {f"card:{item['card_id']}": 1 for item in facts.brought if item["card_id"] is not None}
+    sent: Counter[str] = Counter()
+    for delivery in facts.deliveries:
+        if delivery["kind"] in ("receipt", "card"):
+            sent[delivery["cause"]] += delivery["state"] == "sent"
+        elif delivery["state"] != "sent":
+            yield Break("mail_is_sent", delivery["cause"], 1, 0)
+    yield from _differences("cause_has_one_mail", due, sent)
+
+
+def _still(facts: Facts) -> Iterator[Break]:
+    for found in facts.ledger:
+        yield Break(f"ledger:{found['rule']}", found["subject"], found["expected"], found["found"])
+    for service, state in facts.messaging.items():
+        if (state["oldest_unsent_s"] or 0.0) > OUTBOX_MAX_AGE_S:
+            yield Break("outbox_is_sent", service, 0, state["unsent"])
+        if state["dead_letters_by_cause"].get("", 0):
+            yield Break("dead_letter_has_a_cause", service, 0, state["dead_letters_by_cause"][""])
+    for queue, depth in facts.depths.items():
+        if depth is None:
+            yield Break("queue_exists", queue, 1, 0)
+        elif depth:
+            yield Break("queue_is_empty", queue, 0, depth)
+
+
+def _paid(facts: Facts) -> Iterable[dict[str, Any]]:
+    return (order for order in facts.orders if order["paid_at"] is not None)
+
+
+def _differences(rule: str, expected: Mapping[str, int], found: Mapping[str, int]) -> Iterator[Break]:
+    for subject in expected.keys() | found.keys():
+        if expected.get(subject, 0) != found.get(subject, 0):
+            yield Break(rule, subject, expected.get(subject, 0), found.get(subject, 0))
+
+
+def _pages(client: Client, service: str, method: str, size: int = _PAGE) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    cursor = None
+    while True:
+        page = client.call(service, method, {"limit": size, "cursor": cursor}, timeout_s=_TIMEOUT_S)
+        found += page["items"]
+        cursor = page["next"]
+        if cursor is None:
+            return found
+
+
+def _places(breaks: Iterable[Break]) -> set[tuple[str, str]]:
+    return {(found.rule, found.subject) for found in breaks}
+
+
+def _service_class(name: str) -> Any:
+    return getattr(import_module(f"{name}.service"), f"{name.capitalize()}Service")

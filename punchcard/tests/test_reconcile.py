@@ -1,0 +1,279 @@
+"""Reconciling: each rule finds its break, and nothing else is one."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from chassis import context
+from chassis.identity import IdentityVerifier, public_key_of
+from chassis.sealing import new_key
+from chassis.testing import rpc_contract
+from punchcard.cli import main
+from punchcard.parts import SERVICES
+from punchcard.reconcile import Break, Report, StaffClient, reconcile
+
+ORDER, CARD_LINE, GRANT_LINE, CARDS = "ord_1", "ord_1 oln_card", "ord_1 oln_grant", ("scc_1", "scc_2")
+TOTAL = {"amount_minor": 500, "currency": "USD"}
+
+
+def _line(line_id: str, quantity: int, credits: int, destination: str | None, is_bound: bool = False) -> dict[str, Any]:
+    return {
+        "line_id": line_id, "quantity": quantity, "credits": credits, "credit_destination": destination,
+        "is_bound": is_bound, "handed_over": True,
+    }  # fmt: skip
+
+
+class FakeStore:
+    """A store of one paid order with everything it brought, and one that was declined; to be broken."""
+
+    def __init__(self) -> None:
+        self.orders: list[Any] = [
+            {
+                "order_id": ORDER, "number": "PC-1", "state": "fulfilled", "paid_at": "2026-11-22T12:00:00.000Z",
+                "payment_method": "card", "total": TOTAL, "problem": None,
+                "lines": [
+                    _line("oln_card", 2, 300, "support_card"),
+                    _line("oln_grant", 3, 100, "organization", is_bound=True),
+                    _line("oln_box", 1, 0, None),
+                ],
+            },
+            {
+                "order_id": "ord_2", "number": "PC-2", "state": "cancelled", "paid_at": None,
+                "payment_method": "card", "total": TOTAL, "problem": None,
+                "lines": [_line("oln_other", 1, 300, "support_card")],
+            },
+        ]  # fmt: skip
+        self.intents: list[Any] = [
+            {"order_id": ORDER, "intent_id": "pay_1", "state": "captured", "amount": TOTAL, "captures": 1},
+            {"order_id": "ord_2", "intent_id": "pay_2", "state": "failed", "amount": TOTAL, "captures": 0},
+        ]
+        self.brought: list[Any] = [
+            {"order_id": ORDER, "line_id": "oln_grant", "card_id": None, "credits": 300},
+            *({"order_id": ORDER, "line_id": "oln_card", "card_id": card, "credits": 300} for card in CARDS),
+        ]
+        self.bound: list[Any] = [{"order_id": ORDER, "line_id": "oln_grant"}]
+        causes = [("receipt", ORDER), *(("card", card) for card in CARDS), ("card_claimed", "scc_1")]
+        self.deliveries: list[Any] = [
+            {"kind": kind, "cause": f"{kind}:{subject}", "state": "sent"} for kind, subject in causes
+        ]
+        self.ledger: list[Any] = []
+        self.messaging: dict[str, Any] = {
+            name: {"unsent": 0, "oldest_unsent_s": None, "dead_letters_by_cause": {"malformed:no_id": 2}}
+            for name in SERVICES
+        }
+        self.charges: dict[str, list[int]] = {ORDER: [500]}
+        self.depths: dict[str, int | None] = {"rpc-cart": 0}
+        self.looks = 0
+        self.page_size = 2
+        self.after_look: Callable[[], None] = lambda: None
+
+    def call(self, service: str, method: str, data: dict[str, Any] | None = None, *, timeout_s: float = 5) -> Any:
+        """As `RpcClient.call`."""
+        if method == "messaging_state":
+            return self.messaging[service]
+        if method == "reconcile":
+            return {"breaks": self.ledger}
+        lists = {"cart": self.orders, "payments": self.intents, "credits": self.brought, "accounts": self.bound,
+                 "notifications": self.deliveries}  # fmt: skip
+        assert data is not None
+        start = int(data["cursor"] or 0)
+        end = start + min(self.page_size, data["limit"])
+        return copy.deepcopy({
+            "items": lists[service][start:end], "next": str(end) if end < len(lists[service]) else None,
+        })  # fmt: skip
+
+    def look(self) -> dict[str, int | None]:
+        """The queues, which come first in each look."""
+        self.looks += 1
+        if self.looks > 1:
+            self.after_look()
+        return self.depths
+
+    def reconcile(self, **options: Any) -> Report:
+        return reconcile(self, book=lambda order: self.charges.get(order, []), depths=self.look, **options)
+
+
+@pytest.fixture
+def store() -> FakeStore:
+    return FakeStore()
+
+
+def test_a_store_in_order_has_no_breaks_and_says_what_was_looked_at(store: FakeStore) -> None:
+    report = store.reconcile()
+    assert report.breaks == []
+    assert str(report) == "nothing is broken: 2 orders, 1 paid, 2 cards, 4 mails"
+
+
+def test_without_a_book_and_a_broker_the_services_are_believed(store: FakeStore) -> None:
+    store.charges = {}
+    assert reconcile(store).breaks == []
+
+
+BROKEN: dict[str, tuple[Callable[[FakeStore], Any], list[Break]]] = {
+    "nothing captured": (
+        lambda s: s.intents.pop(0), [Break("paid_order_has_one_capture", ORDER, 1, 0)],
+    ),
+    "captured twice": (
+        lambda s: s.intents[0].update(captures=2), [Break("paid_order_has_one_capture", ORDER, 1, 2)],
+    ),
+    "an unpaid order captured": (
+        lambda s: s.intents[1].update(state="captured", captures=1),
+        [Break("paid_order_has_one_capture", "ord_2", 0, 1)],
+    ),
+    "captured for no order": (
+        lambda s: s.intents.append({**s.intents[0], "order_id": "ord_3"}),
+        [Break("paid_order_has_one_capture", "ord_3", 0, 1)],
+    ),
+    "another amount captured": (
+        lambda s: s.intents[0].update(amount={**TOTAL, "amount_minor": 499}),
+        [Break("captured_amount_is_the_total", ORDER, 500, 499)],
+    ),
+    "not charged": (lambda s: s.charges.clear(), [Break("paid_order_has_one_charge", ORDER, 1, 0)]),
+    "charged twice": (
+        lambda s: s.charges[ORDER].append(500), [Break("paid_order_has_one_charge", ORDER, 1, 2)],
+    ),
+    "an unpaid order charged": (
+        lambda s: s.charges.update(ord_2=[500]), [Break("paid_order_has_one_charge", "ord_2", 0, 1)],
+    ),
+    "another amount charged": (
+        lambda s: s.charges.update({ORDER: [501]}), [Break("charged_amount_is_the_total", ORDER, 500, 501)],
+    ),
+    "no grant": (
+        lambda s: s.brought.pop(0),
+        [Break("paid_line_has_its_credits", GRANT_LINE, 300, 0), Break("paid_line_has_one_grant", GRANT_LINE, 1, 0)],
+    ),
+    "granted twice": (
+        lambda s: s.brought.append(s.brought[0]),
+        [Break("paid_line_has_its_credits", GRANT_LINE, 300, 600), Break("paid_line_has_one_grant", GRANT_LINE, 1, 2)],
+    ),
+    "too little granted": (
+        lambda s: s.brought[0].update(credits=299), [Break("paid_line_has_its_credits", GRANT_LINE, 300, 299)],
+    ),
+    "a card missing": (
+        lambda s: (s.brought.pop(), s.deliveries.pop(2)),
+        [Break("paid_line_has_its_cards", CARD_LINE, 2, 1), Break("paid_line_has_its_credits", CARD_LINE, 600, 300)],
+    ),
+    "an unpaid order granted": (
+        lambda s: s.brought.append({"order_id": "ord_2", "line_id": "oln_other", "card_id": None, "credits": 300}),
+        [Break("paid_line_has_its_credits", "ord_2 oln_other", 0, 300),
+         Break("paid_line_has_one_grant", "ord_2 oln_other", 0, 1)],
+    ),
+    "not bound": (lambda s: s.bound.clear(), [Break("paid_line_is_bound", GRANT_LINE, 1, 0)]),
+    "bound for no order": (
+        lambda s: s.bound.append({"order_id": "ord_9", "line_id": "oln_9"}),
+        [Break("paid_line_is_bound", "ord_9 oln_9", 0, 1)],
+    ),
+    "no receipt": (lambda s: s.deliveries.pop(0), [Break("cause_has_one_mail", f"receipt:{ORDER}", 1, 0)]),
+    "a card mail not sent": (
+        lambda s: s.deliveries[1].update(state="failed"), [Break("cause_has_one_mail", "card:scc_1", 1, 0)],
+    ),
+    "a receipt for an unpaid order": (
+        lambda s: s.deliveries.append({"kind": "receipt", "cause": "receipt:ord_2", "state": "sent"}),
+        [Break("cause_has_one_mail", "receipt:ord_2", 0, 1)],
+    ),
+    "a claim notice not sent": (
+        lambda s: s.deliveries[3].update(state="queued"), [Break("mail_is_sent", "card_claimed:scc_1", 1, 0)],
+    ),
+    "paid, but not handed over": (
+        lambda s: (s.orders[0].update(state="paid"), s.orders[0]["lines"][0].update(handed_over=False)),
+        [Break("paid_order_is_handed_over", ORDER, 0, 1)],
+    ),
+    "handed over, but not fulfilled": (
+        lambda s: s.orders[0].update(state="paid"), [Break("paid_order_is_fulfilled", ORDER, 1, 0)],
+    ),
+    "a contradiction": (
+        lambda s: s.orders[1].update(problem="captured_after_cancel"),
+        [Break("order_has_no_problem:captured_after_cancel", "ord_2", 0, 1)],
+    ),
+    "the ledger": (
+        lambda s: s.ledger.append({"rule": "balance_is_not_negative", "subject": "a", "expected": 0, "found": -1}),
+        [Break("ledger:balance_is_not_negative", "a", 0, -1)],
+    ),
+    "an old event in the outbox": (
+        lambda s: s.messaging["cart"].update(unsent=3, oldest_unsent_s=60.5), [Break("outbox_is_sent", "cart", 0, 3)],
+    ),
+    "a dead letter without a cause": (
+        lambda s: s.messaging["cart"].update(dead_letters_by_cause={"": 1, "X": 1}),
+        [Break("dead_letter_has_a_cause", "cart", 0, 1)],
+    ),
+    "a message in a queue": (lambda s: s.depths.update({"rpc-cart": 4}), [Break("queue_is_empty", "rpc-cart", 0, 4)]),
+    "a queue that is gone": (lambda s: s.depths.update({"rpc-cart": None}), [Break("queue_exists", "rpc-cart", 1, 0)]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_each_break_is_named(store: FakeStore, name: str) -> None:
+    damage, expected = BROKEN[name]
+    damage(store)
+    assert store.reconcile().breaks == expected
+
+
+def test_a_fresh_event_in_the_outbox_is_under_way(store: FakeStore) -> None:
+    store.messaging["cart"].update(unsent=3, oldest_unsent_s=59.0)
+    assert store.reconcile().breaks == []
+
+
+def test_what_goes_away_by_itself_was_under_way(store: FakeStore) -> None:
+    intent = store.intents.pop(0)
+    store.after_look = lambda: store.intents.insert(0, intent)
+    assert store.reconcile(patience_s=60, pause_s=0).breaks == []
+    assert store.looks == 2
+
+
+def test_only_what_is_broken_at_every_look_is_reported(store: FakeStore) -> None:
+    store.bound.clear()
+    store.depths["rpc-cart"] = 1
+    store.after_look = lambda: store.depths.update({"rpc-cart": 0, "rpc-credits": 1})
+    assert store.reconcile(patience_s=0.05, pause_s=0).breaks == [Break("paid_line_is_bound", GRANT_LINE, 1, 0)]
+
+
+@pytest.mark.parametrize(
+    ("service", "facts"), [("cart", "orders"), ("payments", "intents"), ("credits", "brought"), ("accounts", "bound")]
+)
+def test_the_fake_says_what_the_contracts_say(store: FakeStore, service: str, facts: str) -> None:
+    example = rpc_contract(service, "order_facts")["example"]["reply"]["items"][0]
+    assert [set(item) for item in getattr(store, facts)] == [set(example)] * len(getattr(store, facts))
+
+
+def test_staff_ask_under_an_identity_that_services_believe(store: FakeStore) -> None:
+    key = new_key()
+    seen = []
+    answer = store.call
+
+    def call(*arguments: Any, **options: Any) -> Any:
+        request = context.current()
+        assert request is not None
+        seen.append(IdentityVerifier(public_key_of(key)).verify(request.identity_token))
+        return answer(*arguments, **options)
+
+    store.call = call  # type: ignore[method-assign]
+    assert reconcile(StaffClient(store, key)).breaks == []
+    assert {identity.require("superuser").organization_id for identity in seen} == {"org_punchcard"}
+
+
+@pytest.mark.parametrize(("found", "status"), [([], 0), ([Break("outbox_is_sent", "cart", 0, 3)], 1)])
+def test_the_command_exits_with_1_if_anything_is_broken(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    store: FakeStore,
+    found: list[Break],
+    status: int,
+) -> None:
+    monkeypatch.setenv("AMQP_URI", "amqp://127.0.0.1:1//")
+    monkeypatch.setenv("IDENTITY_SIGNING_KEY", new_key())
+    report = Report(found, store.reconcile().facts)
+    monkeypatch.setattr("punchcard.reconcile.reconcile", lambda *_, **__: report)
+    assert main(["reconcile"]) == status
+    expected = "outbox_is_sent: cart: expected 0, found 3" if found else "nothing is broken: 2 orders"
+    assert capsys.readouterr().out.startswith(expected)
+
+
+def test_a_broker_that_is_away_is_no_break(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("AMQP_URI", "amqp://127.0.0.1:1//")
+    monkeypatch.setenv("IDENTITY_SIGNING_KEY", new_key())
+    assert main(["reconcile"]) == 2
+    assert "could not be asked" in capsys.readouterr().err

@@ -1,0 +1,56 @@
+"""What staff who reconcile are told of every order."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from cart import messages
+from cart.use_cases.order_facts import order_facts
+from chassis.messages import dump_checked
+from chassis.testing import identity
+
+STAFF = identity("finance", organization_id="org_punchcard")
+
+
+def facts(shop: Any, caller: Any = STAFF, limit: int = 100, cursor: str | None = None) -> Any:
+    return dump_checked(messages.OrderFacts(), order_facts(shop.app, caller, limit=limit, cursor=cursor))
+
+
+def test_every_order_with_what_it_is_owed_whoever_placed_it(shop_on_both: Any) -> None:
+    shop = shop_on_both
+    shop.add("CONTRACT", 2, deployment_id="dep_one", credit_destination="organization")
+    shop.add("BOX", 1)
+    paid = shop.place()["order"]
+    stranger = identity(user_id="usr_gus", organization_id="org_globex")
+    shop.add("BOX", 1, caller=stranger)
+    shop.bus.payments = "failed"
+    shop.refused(shop.place, "key-2", stranger)
+    declined, first = facts(shop)["items"]
+    assert (declined["state"], declined["paid_at"], len(declined["lines"])) == ("cancelled", None, 1)
+    assert first == {
+        "order_id": paid["id"], "number": paid["number"], "state": "paid", "paid_at": paid["paid_at"],
+        "payment_method": "card", "total": paid["totals"]["total"], "problem": None,
+        "lines": [
+            {"line_id": paid["lines"][0]["id"], "quantity": 2, "credits": 60, "credit_destination": "organization",
+             "is_bound": True, "handed_over": False},
+            {"line_id": paid["lines"][1]["id"], "quantity": 1, "credits": 0, "credit_destination": None,
+             "is_bound": False, "handed_over": True},
+        ],
+    }  # fmt: skip
+
+
+def test_pages_go_on_where_they_ended(shop: Any) -> None:
+    for number in range(3):
+        shop.add("BOX", 1)
+        shop.place(f"key-{number}")
+    first = facts(shop, limit=2)
+    second = facts(shop, limit=2, cursor=first["next"])
+    assert (len(first["items"]), len(second["items"]), second["next"]) == (2, 1, None)
+    assert len({order["order_id"] for page in (first, second) for order in page["items"]}) == 3
+
+
+@pytest.mark.parametrize("role", ["viewer", "buyer", "admin"])
+def test_customers_are_refused(shop: Any, role: str) -> None:
+    assert shop.refused(facts, shop, identity(role)).code == "forbidden"
