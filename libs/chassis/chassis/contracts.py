@@ -24,10 +24,6 @@ _COMMON_EXAMPLES: Mapping[str, Mapping[str, Any]] = {
     **dead_letters.RPC_EXAMPLES,
     **state.RPC_EXAMPLES,
     "health": {"request": {}, "reply": {"service": "credits"}},
-    "messaging_state": {
-        "request": {},
-        "reply": {"unsent": 1, "oldest_unsent_s": 0.5, "dead_letters_by_cause": {"RuntimeError": 3}},
-    },
 }
 
 
