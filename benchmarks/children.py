@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import psutil  # type: ignore[import-untyped]
+import psutil  # type: ignore[import-untyped]  # it publishes no types
 
 ROOT = Path(__file__).parent.parent
 _START_TIMEOUT_S = 120

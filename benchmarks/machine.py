@@ -8,7 +8,7 @@ import re
 import subprocess
 from pathlib import Path
 
-import psutil  # type: ignore[import-untyped]
+import psutil  # type: ignore[import-untyped]  # it publishes no types
 from kombu import Connection
 
 from chassis.local_servers import PrivateRabbit, find_postgresql

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Mapping
 
-import psutil  # type: ignore[import-untyped]
+import psutil  # type: ignore[import-untyped]  # it publishes no types
 
 
 def spent(processes: Mapping[str, int]) -> dict[str, float]:

@@ -43,8 +43,8 @@ def create_app(settings: Settings, rpc: Rpc, identities: IdentityCache) -> Flask
     app.before_request(_check)
     app.after_request(_harden)
     if settings.trusted_proxies:
-        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=settings.trusted_proxies)  # type: ignore[method-assign]
-    app.wsgi_app = Edge(app.wsgi_app)  # type: ignore[method-assign]
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=settings.trusted_proxies)  # type: ignore[method-assign]  # Flask's way
+    app.wsgi_app = Edge(app.wsgi_app)  # type: ignore[method-assign]  # to wrap an application
     return app
 
 

@@ -122,7 +122,7 @@ class Blueprint(flask_smorest.Blueprint):
 def open_to_all(view: View) -> View:
     """Mark a route that needs no credential. Every other one does."""
     documented = cast(View, Blueprint.doc(security=[])(view))
-    documented.open_to_all = True  # type: ignore[attr-defined]
+    documented.open_to_all = True  # type: ignore[attr-defined]  # a mark on the view, which `app` looks for
     return documented
 
 

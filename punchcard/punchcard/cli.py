@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from punchcard.parts import SERVICES
-from punchcard.says import say
+from punchcard.says import CannotStart, say
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -25,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from punchcard.embedded import CannotStart, run
+    from punchcard.embedded import run
 
     try:
         run(options.folder.resolve(), options.port)
@@ -37,7 +37,7 @@ def _run(options: argparse.Namespace) -> int:
 
 def _services(options: argparse.Namespace) -> int:
     from chassis.local_servers import ServerError
-    from punchcard.processes import CannotStart, run
+    from punchcard.processes import run
 
     try:
         return run(options.folder.resolve(), options.port, dict(options.scale), options.restart_after)

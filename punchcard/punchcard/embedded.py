@@ -36,15 +36,11 @@ from punchcard import demo_data
 from punchcard.keys import kept_keys
 from punchcard.mailbox import create_app as create_mailbox
 from punchcard.parts import SERVICES, sqlite_urls
-from punchcard.says import say
+from punchcard.says import CannotStart, say
 
 _log = logging.getLogger(__name__)
 
 Wsgi = Callable[[dict[str, Any], Any], Any]
-
-
-class CannotStart(Exception):
-    """Why the store does not start, and what to do."""
 
 
 def run(folder: Path, port: int) -> None:

@@ -10,6 +10,7 @@ import contextlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -24,7 +25,7 @@ from chassis.local_servers import PrivatePostgres, PrivateRabbit, ensure_install
 from punchcard import demo_data
 from punchcard.keys import kept_keys
 from punchcard.parts import SERVICES, postgres_urls
-from punchcard.says import say
+from punchcard.says import CannotStart, say
 
 _READY_TIMEOUT_S = 60
 _STOP_TIMEOUT_S = 30
@@ -41,10 +42,6 @@ _KEYS = {
     "provider": ("PAYMENTS_PROVIDER_KEY",),
     "mailbox": (),
 }
-
-
-class CannotStart(Exception):
-    """Why the store does not start, and what to do."""
 
 
 @dataclass
@@ -305,8 +302,6 @@ def _write_private(file: Path, values: Mapping[str, str]) -> None:
 
 
 def _check_free(port: int) -> None:
-    import socket
-
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
