@@ -123,6 +123,15 @@ class TestHealth:
         assert {name for name, said in answer.json["services"].items() if said != "ok"} == {"payments", "credits"}
         assert answer.headers["Retry-After"]
 
+    def test_a_service_that_is_not_well_says_why(self, client: FlaskClient, rpc: FakeRpc) -> None:
+        why = "queue credits.dead exists with x-queue-type classic, wanted quorum"
+        rpc.replies["health.credits"] = Refusal(Kind.UNAVAILABLE, "not_ready", why)
+        rpc.replies["health.cart"] = Refusal(Kind.UNAVAILABLE, "unavailable", "Later.")
+        answer = client.get("/readyz")
+        assert (answer.status_code, answer.json["code"], answer.json["bus"]) == (503, "not_ready", "ok")
+        assert answer.json["detail"] == f"No answer from cart. credits: {why}."
+        assert (answer.json["services"]["credits"], answer.json["services"]["cart"]) == (why, "no answer")
+
     def test_bus_away_is_said(self, client: FlaskClient, rpc: FakeRpc) -> None:
         rpc.replies.clear()
         answer = client.get("/readyz")

@@ -68,17 +68,29 @@ def _migrate(options: argparse.Namespace) -> int:
 
 
 def _topology(_options: argparse.Namespace) -> int:
-    from chassis.messaging.link import is_memory
+    from chassis.messaging.topology import explain
     from chassis.runner import declare_topology, load
-    from chassis.settings import Environment
+    from chassis.runtime import read_queue_type
+    from chassis.settings import Environment, SettingsError
 
     environment = Environment()
-    uri = environment.text("AMQP_URI")
-    queue_type = environment.text("PUNCHCARD_QUEUE_TYPE", "quorum")
-    environment.check()
-    declare_topology(uri, [load(name) for name in SERVICES], None if is_memory(uri) else queue_type)
-    say("every exchange and queue is declared")
-    return 0
+    try:
+        uri = environment.text("AMQP_URI")
+        queue_type = read_queue_type(environment)
+        environment.check()
+    except SettingsError as problem:
+        sys.stderr.write(f"{problem}\n")
+        return 1
+    try:
+        found = declare_topology(uri, [load(name) for name in SERVICES], queue_type)
+    except OSError as problem:
+        sys.stderr.write(f"The broker at AMQP_URI does not answer: {problem}\n")
+        return 1
+    for line in explain(found):
+        sys.stderr.write(f"{line}\n")
+    if not found:
+        say("every exchange and queue is declared")
+    return 1 if found else 0
 
 
 def _reconcile(options: argparse.Namespace) -> int:

@@ -10,6 +10,7 @@ from typing import cast
 
 from flask import Response, current_app
 
+from chassis.rpc.wire import NOT_READY
 from gateway import outputs
 from gateway.problems import problem
 from gateway.web import Backend, Blueprint, PassedThrough, answer, backend, open_to_all
@@ -21,6 +22,7 @@ SERVICES = ("accounts", "catalog", "cart", "payments", "credits", "notifications
 #: Seconds that an answer is repeated: the route is open, and each round asks every service.
 _FRESH_S = 1.0
 _REPLY = PassedThrough()
+_WELL, _SILENT = "ok", "no answer"
 
 
 class Probe:
@@ -33,11 +35,11 @@ class Probe:
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
         self._lock = threading.Lock()
-        self._known: dict[str, bool] = {}
+        self._known: dict[str, str] = {}
         self._until = 0.0
 
-    def well(self) -> dict[str, bool]:
-        """Whether each service answers."""
+    def states(self) -> dict[str, str]:
+        """``ok`` for each service that is well; what it says is wrong; ``no answer``."""
         with self._lock:
             if time.monotonic() >= self._until:
                 with ThreadPoolExecutor(len(SERVICES), "probe") as pool:
@@ -48,14 +50,14 @@ class Probe:
                 self._until = time.monotonic() + _FRESH_S
             return self._known
 
-    def _ask(self, service: str) -> bool:
+    def _ask(self, service: str) -> str:
         try:
             self._backend.rpc.call(
                 "health", service, {}, reply=_REPLY, timeout_s=self._backend.settings.health_timeout_s
             )
-        except Refusal:
-            return False
-        return True
+        except Refusal as refusal:
+            return refusal.detail if refusal.code == NOT_READY else _SILENT
+        return _WELL
 
 
 @routes.route("/healthz", methods=["GET"])
@@ -71,16 +73,19 @@ def healthz() -> Response:
 @routes.response(200, outputs.Readiness)
 @routes.alt_response(503, "SERVICE_UNAVAILABLE")
 def readyz() -> Response:
-    """Whether the bus and every service answer. 503 names those that do not."""
+    """Whether the bus and every service answer and are well. 503 names those that are not, and why."""
     probe = cast(Probe, current_app.extensions.setdefault("punchcard.probe", Probe(backend())))
-    well = probe.well()
-    shown = {service: "ok" if fine else "no answer" for service, fine in well.items()}
-    if all(well.values()):
-        return answer({"status": "ready", "services": shown})
-    silent = [service for service, fine in well.items() if not fine]
+    states = probe.states()
+    wrong = {service: state for service, state in states.items() if state != _WELL}
+    if not wrong:
+        return answer({"status": "ready", "services": states})
+    silent = [service for service, state in wrong.items() if state == _SILENT]
+    said = [f"{service}: {state}." for service, state in wrong.items() if state != _SILENT]
+    if silent:
+        said.insert(0, f"No answer from {', '.join(silent)}.")
     refused = problem(
-        503, "not_ready", f"No answer from {', '.join(silent)}.",
-        extra={"bus": "ok" if any(well.values()) else "no answer", "services": shown},
+        503, "not_ready", " ".join(said),
+        extra={"bus": _SILENT if len(silent) == len(states) else _WELL, "services": states},
     )  # fmt: skip
     refused.headers["Retry-After"] = "2"
     return refused

@@ -26,17 +26,20 @@ from chassis.messaging.incoming import Arrived, Malformed, read_event
 from chassis.messaging.link import Link, Listener, is_memory
 from chassis.messaging.topology import (
     RPC_EXCHANGE,
+    Mismatch,
     Subscription,
     dead_letter_queue,
     declare_retries,
     declare_service,
+    explain,
+    fitting_queue_type,
     probe_queue,
     rpc_queue,
 )
 from chassis.rpc import wire
 from chassis.rpc.requests import Method, RequestDesk
 from chassis.runtime import Runtime
-from kernel.errors import Refusal
+from kernel.errors import Kind, Refusal
 
 _log = logging.getLogger(__name__)
 
@@ -68,6 +71,8 @@ class BusServer(SharedExtension):
         self._tags: list[str] = []
         self._in_flight = 0
         self._stopping = False
+        #: What is on the broker with other arguments than this version declares; the service is not ready while it is.
+        self._mismatches: list[Mismatch] = []
 
     @property
     def _service(self) -> str:
@@ -78,7 +83,7 @@ class BusServer(SharedExtension):
         self._runtime = runtime
         self._requests = RequestDesk(self._service, self.methods, runtime.verifier)
         self._failures = FailureDesk(runtime.database, runtime.relay.publish, runtime.retry_delays_s)
-        self._listener = Listener(runtime.broker_uri, self._service, self._set_up)
+        self._listener = Listener(runtime.broker_uri, self._service, self._set_up, tend=self._tend)
 
     def start(self) -> None:
         self._listener.start()
@@ -114,9 +119,7 @@ class BusServer(SharedExtension):
 
     def _set_up(self, link: Link) -> None:
         runtime = self._runtime
-        wanted = [subscription for subscription, _ in self.handlers.values()]
-        declare_service(link.channel, self._service, wanted, runtime.queue_type)
-        declare_retries(link.channel, runtime.retry_delays_s, runtime.queue_type)
+        self._declare(link)
         self._tags = []
         self._consume(link, probe_queue(self._service), _PROBE_PREFETCH, self._on_probe)
         self._consume(link, rpc_queue(self._service), RPC_PREFETCH, self._on_request)
@@ -124,6 +127,25 @@ class BusServer(SharedExtension):
             self._consume(link, queue, EVENT_PREFETCH, partial(self._on_event, subscription, handler))
         if not is_memory(runtime.broker_uri):
             self._consume(link, dead_letter_queue(self._service), 1, self._on_dropped)
+
+    def _declare(self, link: Link) -> None:
+        """Declare the topology. What exists with other arguments is used as it is, and complained about."""
+        runtime = self._runtime
+        wanted = [subscription for subscription, _ in self.handlers.values()]
+        queue_type = fitting_queue_type(link.connection, runtime.queue_type)
+        with link.second_channel() as channel:
+            found = declare_service(channel, self._service, wanted, queue_type)
+            found += declare_retries(channel, runtime.retry_delays_s, queue_type)
+        if found != self._mismatches:
+            for line in explain(found):
+                _log.error("%s is not ready: %s", self._service, line)
+            if not found:
+                _log.info("%s found its queues put right", self._service)
+        self._mismatches = found
+
+    def _tend(self, link: Link) -> None:
+        if self._mismatches and not self._stopping:
+            self._declare(link)
 
     def _consume(self, link: Link, queue: str, prefetch: int, call: Callable[[Link, Any], None]) -> None:
         consumer = messaging.Consumer(
@@ -178,6 +200,8 @@ class BusServer(SharedExtension):
     def _answer_probe(self, link: Link, message: Any, request: RequestContext) -> None:
         try:
             self._runtime.database.ping()
+            if self._mismatches:
+                raise Refusal(Kind.UNAVAILABLE, wire.NOT_READY, "; ".join(map(str, self._mismatches)))
             body = wire.write_result({"service": self._service})
         except Refusal as refusal:
             body = self._requests.refuse(refusal, request)

@@ -20,7 +20,13 @@ from nameko.runners import ServiceRunner
 from chassis.bus import DRAIN_TIMEOUT_S, EVENT_PREFETCH, RPC_PREFETCH
 from chassis.container import Container
 from chassis.messaging.link import connect
-from chassis.messaging.topology import Subscription, declare_retries, declare_service
+from chassis.messaging.topology import (
+    Mismatch,
+    Subscription,
+    declare_retries,
+    declare_service,
+    fitting_queue_type,
+)
 from chassis.observability.logs import configure
 from chassis.persistence import Database
 from chassis.persistence.migrations import migrate
@@ -40,19 +46,25 @@ def subscriptions(service_class: Any) -> list[Subscription]:
     return [Subscription(service_class.name, entrypoint.event) for entrypoint in _entrypoints(service_class, Consume)]
 
 
-def declare_topology(uri: str, service_classes: Iterable[Any], queue_type: str | None = None) -> None:
+def declare_topology(uri: str, service_classes: Iterable[Any], queue_type: str | None = None) -> list[Mismatch]:
     """Declare the queues of all services before any of them publishes, so that no event finds nobody.
 
     Args:
         uri: the bus.
         service_classes: from `load`.
-        queue_type: see `declare_service`.
+        queue_type: see `fitting_queue_type`.
+
+    Returns:
+        What exists with other arguments, and stays so.
     """
     with connect(uri) as connection:
+        connection.connect()
         channel = connection.channel()
-        declare_retries(channel, queue_type=queue_type)
+        fitting = fitting_queue_type(connection, queue_type)
+        found = declare_retries(channel, queue_type=fitting)
         for service_class in service_classes:
-            declare_service(channel, service_class.name, subscriptions(service_class), queue_type)
+            found += declare_service(channel, service_class.name, subscriptions(service_class), fitting)
+    return list(dict.fromkeys(found))
 
 
 def migrate_service(name: str, environment: Environment) -> bool:

@@ -32,7 +32,7 @@ class Runtime:
         relay: carries the outbox.
         verifier: checks who asks.
         clock: the time.
-        queue_type: of event queues; None lets the broker choose.
+        queue_type: of event queues; None for the best that the broker has.
         retry_delays_s: before each further attempt at an event.
         timers: what wakes each `every` entrypoint; they register themselves.
     """
@@ -72,13 +72,25 @@ class Runtime:
             relay=Relay(broker_uri, database, _OFFER_AGAIN if embedded else None),
             verifier=IdentityVerifier(public_key),
             clock=clock,
-            queue_type=None if embedded else environment.text("PUNCHCARD_QUEUE_TYPE", "quorum"),
+            queue_type=read_queue_type(environment),
             retry_delays_s=_delays(environment),
         )
 
     def waker(self, method: str) -> Callable[[], None]:
         """Something to call that runs the `every` entrypoint `method` at once."""
         return lambda: self.timers.get(method, lambda: None)()
+
+
+def read_queue_type(environment: Environment) -> str | None:
+    """What event queues are to be; None for the best that the broker has.
+
+    Raises:
+        SettingsError: it is nothing that a queue can be.
+    """
+    value = environment.text("PUNCHCARD_QUEUE_TYPE", "") or None
+    if value not in (None, "quorum", "classic"):
+        raise SettingsError(f"PUNCHCARD_QUEUE_TYPE is {value!r}, neither quorum nor classic")
+    return value
 
 
 def _delays(environment: Environment) -> tuple[int, ...]:

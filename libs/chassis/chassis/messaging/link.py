@@ -17,6 +17,8 @@ from chassis.messaging.socket_tuning import tune
 _log = logging.getLogger(__name__)
 
 HEARTBEAT_S = 30
+#: How often a link looks whether a heartbeat is due, and whatever else is to be looked after now and then.
+_BEAT_EVERY_S = 5.0
 #: How long a drain waits before it looks whether it should stop or send a heartbeat.
 _TURN_S = 0.5
 #: A drain that took this much longer than it may means that the whole process stood still.
@@ -111,6 +113,16 @@ class Link:
                 with self._writes.together():
                     yield
 
+    @contextmanager
+    def second_channel(self) -> Iterator[Any]:
+        """A channel for questions that the broker may refuse. For the draining thread only: it waits for answers."""
+        with self._writing:
+            channel = self.connection.channel()
+            try:
+                yield channel
+            finally:
+                channel.close()
+
     def cancel(self, consumer_tag: str) -> None:
         """Take no further messages; what has arrived stays ours to acknowledge."""
         with self._writing:
@@ -167,15 +179,22 @@ class Listener:
         name: for logs.
         set_up: called with each new link, before it is drained; declares and consumes.
         on_lost: called whenever a link was lost or could not be made.
+        tend: called every few seconds while the link lives, by the thread that drains it.
     """
 
     def __init__(
-        self, uri: str, name: str, set_up: Callable[[Link], None], on_lost: Callable[[], None] = lambda: None
+        self,
+        uri: str,
+        name: str,
+        set_up: Callable[[Link], None],
+        on_lost: Callable[[], None] = lambda: None,
+        tend: Callable[[Link], None] = lambda _link: None,
     ) -> None:
         self._uri = uri
         self._name = name
         self._set_up = set_up
         self._on_lost = on_lost
+        self._tend = tend
         self._stopping = threading.Event()
         self._ready = threading.Event()
         self._thread: threading.Thread | None = None
@@ -227,18 +246,16 @@ class Listener:
                 failures += 1
 
     def _drain(self, link: Link) -> None:
-        next_beat = time.monotonic() + HEARTBEAT_S / 4
+        next_beat = time.monotonic() + _BEAT_EVERY_S
         while not self._stopping.is_set():
             link.drain(_TURN_S)
             if time.monotonic() >= next_beat:
                 link.beat()
-                next_beat = time.monotonic() + HEARTBEAT_S / 4
+                self._tend(link)
+                next_beat = time.monotonic() + _BEAT_EVERY_S
 
 
 def _explain(error: Exception) -> str:
-    if isinstance(error, PreconditionFailed):
-        return (
-            f"{error.reply_text}. A queue or exchange exists with other arguments than this version declares: "
-            "drain and delete it, then restart"
-        )
+    if isinstance(error, PreconditionFailed) and "inequivalent" in error.reply_text:
+        return f"{error.reply_text}. `punchcard topology` says what to do"
     return f"{type(error).__name__}: {error}"

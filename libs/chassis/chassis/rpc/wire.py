@@ -21,6 +21,8 @@ CORRELATION_HEADER = "correlation_id"
 REPLY_EXCHANGE_HEADER = "reply_exchange"
 
 REFUSAL_KEY = "refusal"
+#: The code with which a service that works in part says so when asked whether it is well; the detail says why.
+NOT_READY = "not_ready"
 
 
 class BadMessage(Exception):

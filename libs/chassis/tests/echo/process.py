@@ -26,6 +26,8 @@ class Echo:
     Args:
         amqp_uri, database_url: where it works.
         log: its output.
+        prelude: Python that runs in its process before the service starts.
+        settings: more of its environment.
     """
 
     amqp_uri: str
@@ -33,6 +35,8 @@ class Echo:
     log: Path
     signing_key: str = field(default_factory=new_key)
     process: subprocess.Popen[bytes] | None = None
+    prelude: str = "pass"
+    settings: dict[str, str] = field(default_factory=dict)
 
     def start(self) -> None:
         environment = {
@@ -42,10 +46,11 @@ class Echo:
             "IDENTITY_PUBLIC_KEY": public_key_of(self.signing_key),
             "PUNCHCARD_RETRY_DELAYS_S": "1,1",
             "PYTHONPATH": str(HERE),
+            **self.settings,
         }
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-c", "from chassis.runner import run; run('echo')"],
+                [sys.executable, "-c", f"from chassis.runner import run; {self.prelude}; run('echo')"],
                 env=environment, stdout=log, stderr=log,
             )  # fmt: skip
         wait_until(lambda: "takes messages" in self.log.read_text(), "the echo service to start")
