@@ -11,7 +11,7 @@ SCALE = $(foreach s,$(SERVICES),$(if $($(s)),--scale $(s)=$($(s))))
 MYPY_PACKAGES := $(foreach d,$(OWN),$(d)/$(notdir $(d)))
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo services test lint format contracts bench requirements soak clean
+.PHONY: help run demo services test lint format contracts bench requirements soak faults clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -43,6 +43,11 @@ format: $(VENV)/.dev ## let ruff mend what it can
 soak: $(VENV)/.dev ## load while a random process is killed every 5 s, then the invariant (SECONDS=600 SEED=n)
 	@$(BIN)/python -m chassis.local_servers
 	@$(BIN)/python tests/soak.py --seconds $(or $(SECONDS),60) $(if $(SEED),--seed $(SEED))
+
+faults: $(VENV)/.dev ## every fault, long and with many seeds (SEEDS=10 SEED=n; ONLY=expression as for pytest -k)
+	@$(BIN)/python -m chassis.local_servers
+	@FAULT_LONG=1 FAULT_SEEDS=$(or $(SEEDS),5) FAULT_SEED=$(or $(SEED),$(shell shuf -i 1-999999 -n 1)) \
+	  $(BIN)/pytest tests/faults $(if $(ONLY),-k '$(ONLY)')
 
 contracts: $(VENV)/.dev ## write contracts/ from the code
 	@$(BIN)/punchcard contracts

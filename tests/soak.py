@@ -28,10 +28,8 @@ import requests
 from store import Client, Store
 
 from chassis.local_servers import PrivatePostgres, PrivateRabbit, ensure_installed, temporary_folder
-from chassis.rpc import RpcClient
 from punchcard.mailbox.folder import MailFolder
-from punchcard.processes import addresses
-from punchcard.reconcile import Break, Report, StaffClient, broker_depths, provider_book, reconcile
+from punchcard.reconcile import Break, Report
 from punchcard.says import say
 
 KILL_EVERY_S = 5.0
@@ -202,14 +200,7 @@ class Killer(threading.Thread):
         self.rabbit.start()
 
     def _kill_database(self) -> None:
-        assert self.postgres.process is not None
-        children = _children(self.postgres.process.pid)
         self.postgres.kill()
-        for child in children:  # they are in process groups of their own, and must be gone before it starts again
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(child, signal.SIGKILL)
-        while any(Path(f"/proc/{child}").exists() for child in children):
-            time.sleep(0.05)
         self.postgres.start()
 
 
@@ -230,8 +221,8 @@ def soak(seconds: float, seed: int, folder: Path) -> int:
         tally, killer = _load(store, rabbit, postgres, seconds, seed)
         say("quiet: waiting until nothing is under way")
         _ask_the_unanswered(tally)
-        report = _reconciled(store, rabbit.uri)
-        return _tell(seed, seconds, tally, killer, report, [*_lost(tally, report), *_twice_mailed(store)])
+        report = store.reconciled(QUIET_S)
+        return _tell(seed, seconds, tally, killer, report, [*lost(tally, report), *_twice_mailed(store)])
 
 
 def _load(
@@ -263,18 +254,7 @@ def _ask_the_unanswered(tally: Tally) -> None:
             del tally.unanswered[key]
 
 
-def _reconciled(store: Store, uri: str) -> Report:
-    known = addresses(store.folder)
-    client = RpcClient(uri, "soak")
-    try:
-        staff = StaffClient(client, known["IDENTITY_SIGNING_KEY"])
-        book = provider_book(known["PAYMENTS_PROVIDER_URL"], known["PAYMENTS_PROVIDER_KEY"])
-        return reconcile(staff, book=book, depths=broker_depths(uri), patience_s=QUIET_S)
-    finally:
-        client.stop()
-
-
-def _lost(tally: Tally, report: Report) -> Iterator[Break]:
+def lost(tally: Tally, report: Report) -> Iterator[Break]:
     """Orders that a client was told of and that do not exist, or the other way round; keys that made two orders."""
     states = {order["order_id"]: order["state"] for order in report.facts.orders}
     paid = {order["order_id"] for order in report.facts.orders if order["paid_at"] is not None}
@@ -336,16 +316,6 @@ def _code(answer: Any) -> str:
         return str(answer.json().get("code", answer.status_code))
     except ValueError:
         return str(answer.status_code)
-
-
-def _children(parent: int) -> list[int]:
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            with contextlib.suppress(OSError, IndexError):
-                if int((entry / "stat").read_text().rpartition(")")[2].split()[1]) == parent:
-                    found.append(int(entry.name))
-    return found
 
 
 def main() -> int:

@@ -22,6 +22,8 @@ from chassis.identity import Identity, IdentitySigner
 from chassis.local_servers import free_port
 from chassis.rpc import RpcClient
 from chassis.testing import wait_until
+from punchcard.processes import addresses
+from punchcard.reconcile import Report, StaffClient, broker_depths, provider_book, reconcile
 
 PASSWORD = "punchcard-demo"
 PACK = "HOURLY-300"
@@ -125,6 +127,23 @@ class Store:
             headers={"Authorization": f"Bearer {keys['PAYMENTS_PROVIDER_KEY']}"}, timeout=10,
         )  # fmt: skip
         return [charge for charge in response.json()["items"] if charge["status"] == "succeeded"]
+
+    def reconciled(self, patience_s: float, pause_s: float = 2.0) -> Report:
+        """What `punchcard reconcile` would say (services mode).
+
+        Args:
+            patience_s: for how long to look again at what seems broken, in seconds.
+            pause_s: between two looks.
+        """
+        known = addresses(self.folder)
+        client = RpcClient(known["AMQP_URI"], "tests")
+        try:
+            staff = StaffClient(client, known["IDENTITY_SIGNING_KEY"])
+            book = provider_book(known["PAYMENTS_PROVIDER_URL"], known["PAYMENTS_PROVIDER_KEY"])
+            depths = broker_depths(known["AMQP_URI"])
+            return reconcile(staff, book=book, depths=depths, patience_s=patience_s, pause_s=pause_s)
+        finally:
+            client.stop()
 
     def ledger_breaks(self, amqp_uri: str) -> list[Any]:
         """What credits finds wrong with its own ledger (services mode: asked over the bus, as staff)."""

@@ -6,6 +6,7 @@ from typing import Any
 
 from flask import Flask
 
+from chassis import failpoints
 from chassis.messaging.broadcast import Broadcast
 from chassis.rpc import RpcClient
 from chassis.settings import Environment
@@ -31,9 +32,10 @@ def listen(identities: IdentityCache, amqp_uri: str) -> Broadcast:
 
 def application() -> Flask:
     """Build the application with connections of its own. Called in the worker, after the fork."""
-    settings = read(Environment())
+    environment = Environment()
+    settings = read(environment)
     rpc = RpcClient(settings.amqp_uri, "gateway")
-    identities = IdentityCache(settings.identity_lifetime_s)
+    identities = IdentityCache(settings.identity_lifetime_s, clock=failpoints.clock(environment))
     broadcast = listen(identities, settings.amqp_uri)
     app = create_app(settings, rpc, identities)
     rpc.start()

@@ -101,12 +101,14 @@ class Store:
         port: of the gateway.
         scale: processes per service where it is not one.
         restart_after_s: how long a process that died stays away.
+        environment: where servers and settings are named.
     """
 
     folder: Path
     port: int
     scale: Mapping[str, int]
     restart_after_s: float
+    environment: Mapping[str, str] = field(default_factory=lambda: os.environ)
     children: list[Child] = field(default_factory=list)
 
     def start(self, stack: contextlib.ExitStack) -> None:
@@ -123,13 +125,13 @@ class Store:
         provider, smtp, mail = free_port(), free_port(), free_port()
         base_url = f"http://127.0.0.1:{self.port}"
         shared = {
-            **_inherited(),
+            **_inherited(self.environment),
             **databases,
             "AMQP_URI": amqp_uri,
             "IDENTITY_PUBLIC_KEY": keys["IDENTITY_PUBLIC_KEY"],
             "PAYMENTS_PROVIDER_URL": f"http://127.0.0.1:{provider}",
-            "NOTIFICATIONS_SMTP_URL": os.environ.get("NOTIFICATIONS_SMTP_URL", f"smtp://127.0.0.1:{smtp}"),
-            "NOTIFICATIONS_SENDER": os.environ.get("NOTIFICATIONS_SENDER", "Punchcard <store@punchcard.example>"),
+            "NOTIFICATIONS_SMTP_URL": self.environment.get("NOTIFICATIONS_SMTP_URL", f"smtp://127.0.0.1:{smtp}"),
+            "NOTIFICATIONS_SENDER": self.environment.get("NOTIFICATIONS_SENDER", "Punchcard <store@punchcard.example>"),
             "PUNCHCARD_PUBLIC_URL": base_url,
             "GATEWAY_BIND": f"127.0.0.1:{self.port}",
         }
@@ -147,8 +149,8 @@ class Store:
         self._plan(shared, keys, provider, smtp, mail)
         for child in self.children:
             child.start()
-        self._note()
-        self._wait_ready(base_url)
+        self.note()
+        self.wait_ready(base_url)
 
     def supervise_once(self) -> None:
         """Start again what died, once it has stayed away long enough."""
@@ -162,7 +164,7 @@ class Store:
             elif time.monotonic() - child.died_at >= self.restart_after_s:
                 child.start()
                 say(f"{child.name} started again")
-                self._note()
+                self.note()
 
     def stop(self) -> None:
         """Stop the gateway, then the services, then the rest; each finishes what is under way."""
@@ -181,7 +183,7 @@ class Store:
                 child.wait(deadline)
 
     def _servers(self, stack: contextlib.ExitStack) -> tuple[str, str]:
-        amqp_uri, database_url = os.environ.get("AMQP_URI"), os.environ.get("DATABASE_URL")
+        amqp_uri, database_url = self.environment.get("AMQP_URI"), self.environment.get("DATABASE_URL")
         if not amqp_uri or not database_url:
             ensure_installed()
             data = stack.enter_context(_server_data(self.folder))
@@ -225,7 +227,12 @@ class Store:
                 log = self.folder / "logs" / f"{full}.log"
                 self.children.append(Child(full, command, {**environment, **extra}, log))
 
-    def _wait_ready(self, base_url: str) -> None:
+    def wait_ready(self, base_url: str) -> None:
+        """Wait until every service answers.
+
+        Raises:
+            CannotStart: a process ended meanwhile, or the store did not answer in time.
+        """
         say("waiting for every service to answer …")
         deadline = time.monotonic() + _READY_TIMEOUT_S
         answer = "no answer yet"
@@ -243,7 +250,8 @@ class Store:
             time.sleep(0.2)
         raise CannotStart(f"The store does not answer after {_READY_TIMEOUT_S} s: {answer}")
 
-    def _note(self) -> None:
+    def note(self) -> None:
+        """Write down which processes there are now."""
         known = [
             {"name": child.name, "pid": child.process.pid, "log": str(child.log)}
             for child in self.children
@@ -310,11 +318,11 @@ def _check_free(port: int) -> None:
             raise CannotStart(f"Port {port} is taken. Choose another one: make services PORT={port + 1}") from error
 
 
-def _inherited() -> dict[str, str]:
+def _inherited(environment: Mapping[str, str]) -> dict[str, str]:
     names = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "VIRTUAL_ENV", "PYTHONPATH", "TMPDIR")
     prefixes = ("PUNCHCARD_", *(f"{name.upper()}_" for name in (*SERVICES, "gateway")))
     return {
-        name: value for name, value in os.environ.items() if name in names or name.startswith(prefixes)
+        name: value for name, value in environment.items() if name in names or name.startswith(prefixes)
     }  # fmt: skip
 
 

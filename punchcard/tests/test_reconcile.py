@@ -14,7 +14,7 @@ from chassis.sealing import new_key
 from chassis.testing import rpc_contract
 from punchcard.cli import main
 from punchcard.parts import SERVICES
-from punchcard.reconcile import Break, Report, StaffClient, reconcile
+from punchcard.reconcile import Break, Report, StaffClient, find_breaks, reconcile
 
 ORDER, CARD_LINE, GRANT_LINE, CARDS = "ord_1", "ord_1 oln_card", "ord_1 oln_grant", ("scc_1", "scc_2")
 TOTAL = {"amount_minor": 500, "currency": "USD"}
@@ -214,7 +214,14 @@ def test_each_break_is_named(store: FakeStore, name: str) -> None:
 
 def test_a_fresh_event_in_the_outbox_is_under_way(store: FakeStore) -> None:
     store.messaging["cart"].update(unsent=3, oldest_unsent_s=59.0)
-    assert store.reconcile().breaks == []
+    assert find_breaks(store.reconcile().facts, watched_s=59.5) == []
+
+
+@pytest.mark.parametrize("age_s", [60.0, -3600.0], ids=["as old as the watch", "from a clock that was ahead"])
+def test_an_event_that_was_there_the_whole_time_is_stuck(store: FakeStore, age_s: float) -> None:
+    store.messaging["cart"].update(unsent=3, oldest_unsent_s=age_s)
+    found = find_breaks(store.reconcile().facts, watched_s=60.0)
+    assert found == [Break("outbox_is_sent", "cart", 0, 3)]
 
 
 def test_what_goes_away_by_itself_was_under_way(store: FakeStore) -> None:

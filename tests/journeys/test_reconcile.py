@@ -13,24 +13,16 @@ from store import Store
 from chassis import context
 from chassis.rpc import RpcClient
 from kernel.errors import Refusal
-from punchcard.processes import addresses
-from punchcard.reconcile import StaffClient, broker_depths, provider_book, reconcile
+from punchcard.reconcile import reconcile
 
 pytestmark = pytest.mark.journey
 
 
-def test_a_store_that_has_sold_is_whole(services_store: Store, amqp_uri: str) -> None:
+def test_a_store_that_has_sold_is_whole(services_store: Store) -> None:
     ada = services_store.client()
     ada.empty_cart()
     order = ada.fulfilled(ada.buy_card(quantity=2)["id"])
-    known = addresses(services_store.folder)
-    client = RpcClient(amqp_uri, "tests")
-    try:
-        staff = StaffClient(client, known["IDENTITY_SIGNING_KEY"])
-        book = provider_book(known["PAYMENTS_PROVIDER_URL"], known["PAYMENTS_PROVIDER_KEY"])
-        report = reconcile(staff, book=book, depths=broker_depths(amqp_uri), patience_s=60, pause_s=0.2)
-    finally:
-        client.stop()
+    report = services_store.reconciled(60, pause_s=0.2)
     assert report.breaks == []
     assert order["id"] in {fact["order_id"] for fact in report.facts.orders}
     assert len([item for item in report.facts.brought if item["order_id"] == order["id"]]) == 2

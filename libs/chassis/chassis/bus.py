@@ -20,6 +20,7 @@ from marshmallow import Schema
 from nameko.exceptions import ContainerBeingKilled
 from nameko.extensions import SharedExtension
 
+from chassis import failpoints
 from chassis.context import RequestContext, entered
 from chassis.messaging.failures import FailureDesk
 from chassis.messaging.incoming import Arrived, Malformed, read_event
@@ -242,6 +243,7 @@ class BusServer(SharedExtension):
     def _finish_request(
         self, link: Link, message: Any, method: Method, request: RequestContext, result: Any, exc_info: Any
     ) -> None:
+        failpoints.reach("request.worked")
         self._reply(link, message, request, self._requests.answer(method, request, result, exc_info))
 
     def _reply(self, link: Link, message: Any, request: RequestContext, body: str) -> None:
@@ -262,6 +264,7 @@ class BusServer(SharedExtension):
 
     def _finish_event(self, link: Link, message: Any, arrived: Arrived, _result: Any, exc_info: Any) -> None:
         if exc_info is None:
+            failpoints.reach("event.handled")
             self._ack(link, message)
             return
         error = exc_info[1]

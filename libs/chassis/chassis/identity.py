@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import base64
 import json
-import time
 from collections import OrderedDict
 from dataclasses import asdict, dataclass
 
 from nacl.exceptions import BadSignatureError
 from nacl.signing import SigningKey, VerifyKey
 
+from kernel.clock import Clock, SystemClock
 from kernel.errors import Kind, Refusal
 
 #: Seconds that a statement is believed. A logout is not held up by this: the gateway is told at once.
@@ -54,14 +54,16 @@ class IdentitySigner:
 
     Args:
         key: the Ed25519 seed, 32 bytes as 64 hexadecimal digits.
+        clock: when a statement begins to be believed.
     """
 
-    def __init__(self, key: str) -> None:
+    def __init__(self, key: str, clock: Clock | None = None) -> None:
         self._key = SigningKey(bytes.fromhex(key))
+        self._clock = clock or SystemClock()
 
     def sign(self, identity: Identity, now_s: float | None = None) -> str:
         """A statement about `identity` that is believed for `LIFETIME_S`."""
-        issued = time.time() if now_s is None else now_s
+        issued = self._clock.now().timestamp() if now_s is None else now_s
         claims = {**asdict(identity), "exp": int(issued) + LIFETIME_S}
         return base64.urlsafe_b64encode(self._key.sign(json.dumps(claims, separators=(",", ":")).encode())).decode()
 
@@ -71,11 +73,13 @@ class IdentityVerifier:
 
     Args:
         public_key: accounts' Ed25519 public key as 64 hexadecimal digits.
+        clock: when one has expired.
     """
 
     _REMEMBERED = 4096
 
-    def __init__(self, public_key: str) -> None:
+    def __init__(self, public_key: str, clock: Clock | None = None) -> None:
+        self._clock = clock or SystemClock()
         self._key = VerifyKey(bytes.fromhex(public_key))
         self._checked: OrderedDict[str, tuple[Identity, int]] = OrderedDict()
 
@@ -99,7 +103,7 @@ class IdentityVerifier:
             if len(self._checked) > self._REMEMBERED:
                 self._checked.popitem(last=False)
         identity, expires = known
-        if time.time() > expires + CLOCK_SKEW_S:
+        if self._clock.now().timestamp() > expires + CLOCK_SKEW_S:
             self._checked.pop(token, None)
             raise _unauthenticated()
         return identity

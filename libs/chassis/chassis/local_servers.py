@@ -202,6 +202,16 @@ class PrivatePostgres(PrivateServer):
         """Stop it cleanly (fast shutdown)."""
         self._end(signal.SIGINT)
 
+    def kill(self) -> None:
+        # its children are in process groups of their own, and must be gone before it starts again
+        children = _children(self.process.pid) if self.process is not None else []
+        super().kill()
+        for child in children:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(child, signal.SIGKILL)
+        while any(_alive(child) for child in children):
+            time.sleep(0.02)
+
 
 class PrivateRabbit(PrivateServer):
     """A RabbitMQ node with its own cookie, user and port mapper.
@@ -273,6 +283,24 @@ class PrivateRabbit(PrivateServer):
         super().kill()
         self._stop_mapper()
 
+    def control(self, *words: str) -> str:
+        """Run `rabbitmqctl` on this node; what it says.
+
+        Args:
+            words: its command and arguments.
+
+        Raises:
+            ServerError: it failed.
+        """
+        binary = find_rabbitmq()
+        tool = binary.with_name("rabbitmqctl") if binary is not None else "rabbitmqctl"
+        done = subprocess.run(  # noqa: S603  # our own command line
+            [tool, "-q", *words], env=self._environment(), capture_output=True, text=True, cwd=self.folder, timeout=60
+        )
+        if done.returncode != 0:
+            raise ServerError(f"rabbitmqctl {' '.join(words)} failed: {done.stderr.strip()[-800:]}")
+        return done.stdout
+
     def _answers(self) -> bool:
         from kombu import Connection
 
@@ -298,6 +326,23 @@ def temporary_folder(name: str) -> Iterator[Path]:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _children(parent: int) -> list[int]:
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with contextlib.suppress(OSError, IndexError):  # it ended meanwhile
+                if int((entry / "stat").read_text().rpartition(")")[2].split()[1]) == parent:
+                    found.append(int(entry.name))
+    return found
+
+
+def _alive(pid: int) -> bool:
+    try:
+        return (Path("/proc") / str(pid) / "stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 def _say(text: str) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+from chassis import failpoints
 from chassis.identity import IdentityVerifier
 from chassis.messaging.link import is_memory
 from chassis.messaging.relay import Relay
@@ -60,7 +61,8 @@ class Runtime:
         database_url = environment.text(f"{service.upper()}_DATABASE_URL")
         public_key = environment.key("IDENTITY_PUBLIC_KEY")
         environment.check()
-        clock = SystemClock()
+        failpoints.arm(environment)
+        clock = failpoints.clock(environment)
         database = Database(database_url, clock)
         embedded = is_memory(broker_uri)
         return cls(
@@ -70,7 +72,7 @@ class Runtime:
             database=database,
             rpc=RpcClient(broker_uri, service),
             relay=Relay(broker_uri, database, _OFFER_AGAIN if embedded else None),
-            verifier=IdentityVerifier(public_key),
+            verifier=IdentityVerifier(public_key, clock),
             clock=clock,
             queue_type=read_queue_type(environment),
             retry_delays_s=_delays(environment),

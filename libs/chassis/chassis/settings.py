@@ -29,6 +29,10 @@ class Environment:
             return ""
         return value
 
+    def optional(self, name: str) -> str:
+        """A variable as text; empty where it is missing."""
+        return self._values.get(name, "")
+
     def integer(self, name: str, default: int, minimum: int = 1) -> int:
         """A variable as a whole number of at least `minimum`."""
         value = self._values.get(name) or str(default)

@@ -31,9 +31,8 @@ def assemble(database: Database, settings: Settings) -> App:
         lanes=settings.password_lanes,
         at_once=settings.passwords_at_once,
     )
-    return App(
-        database, settings, passwords, Opener(settings.sealing_key), IdentitySigner(settings.identity_signing_key)
-    )
+    signer = IdentitySigner(settings.identity_signing_key, database.clock)
+    return App(database, settings, passwords, Opener(settings.sealing_key), signer)
 
 
 def bootstrap(runtime: Runtime) -> App:

@@ -19,6 +19,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from chassis import failpoints
 from chassis.messaging.inmemory import Unroutable
 from chassis.messaging.link import Link, connect, is_memory
 from chassis.messaging.topology import event_exchange
@@ -281,6 +282,7 @@ class Relay:
 
     def _mark_sent(self, connection: sa.Connection, ids: Sequence[str], now: Any) -> None:
         if ids:
+            failpoints.reach("relay.published")
             connection.execute(sa.update(OUTBOX).where(OUTBOX.c.id.in_(ids)).values(sent_at=now))
 
     def _sweep(self) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-from chassis import context
+from chassis import context, failpoints
 from chassis.messages import Event, EventType, dump_checked
 from chassis.persistence.tables import INBOX, OUTBOX
 from kernel.clock import Clock, SystemClock, rfc3339
@@ -173,6 +173,7 @@ class Database:
             finally:
                 context.transaction_open.reset(token)
         if transaction.outbox:
+            failpoints.reach("outbox.committed")
             self.on_outbox(transaction.outbox)
         transaction._committed()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from chassis import failpoints
 from kernel.clock import rfc3339
 from payments import messages, storage
 from payments.domain.declines import decline, decline_code
@@ -23,6 +24,7 @@ def record_outcome(app: App, attempt: Attempt, outcome: Outcome) -> Outcome:
     Returns:
         The outcome as far as it can be believed.
     """
+    failpoints.reach("payments.charged")
     believed = believe(outcome, attempt.amount)
     with app.database.transaction() as tx:
         if isinstance(believed, Captured):
