@@ -15,8 +15,8 @@ named here.
  5 a broker that stopped reading holds up       a_broker_that_stopped_reading_holds_up_no_transaction. The broker is a
    whoever publishes                            proxy that stops reading, not one with an alarm: that is a fault test
  6 a failing event is lost, or a hot loop       test_bus: a_failing_handler_is_tried_again_then_parked_with_its_cause
- 7 a request runs after its caller has left     test_bus: a_request_that_nobody_waits_for_does_not_run. The circuit
-                                                breaker is not shown: there is none
+ 7 a request runs after its caller has left;    test_bus: a_request_that_nobody_waits_for_does_not_run;
+   every caller waits for a dead service        test_breaker: a_dead_service_that_comes_back_is_called_again
  8 requests and replies are persistent,         requests_and_replies_are_transient_and_unconfirmed_and_events_persistent
    requests confirmed                           (what that costs: benchmarks/)
  9 what is sent twice is done twice             a_repeated_request_with_a_key_has_one_effect; test_bus: an_event_is_
@@ -374,6 +374,15 @@ def test_stock_runs_a_request_that_nobody_waits_for(stock: Stock, wire: Wire) ->
         proxy.stock.note(text="too late")
     stock.process.send_signal(signal.SIGCONT)
     wait_until(lambda: stock.effects() == ["too late"], "it to run all the same")
+
+
+def test_stock_sends_every_call_to_a_service_that_is_dead_and_waits(stock: Stock) -> None:
+    stock.stop()
+    with ClusterRpcProxy({"AMQP_URI": stock.amqp_uri}, timeout=0.2) as proxy:
+        for _ in range(8):
+            with pytest.raises(RpcTimeout):
+                proxy.stock.note(text="x")
+    assert stock.waiting("rpc-stock") == 8, "none failed at once"
 
 
 # -- 8: what is persistent and confirmed ---------------------------------------------------------------------------

@@ -18,6 +18,8 @@ from kombu import entity
 _log = logging.getLogger(__name__)
 
 RPC_EXCHANGE = "nameko-rpc"
+#: The target that stands for no service: ``health.<service>`` asks that service whether it is well.
+PROBES = "health"
 #: Seconds before each further attempt at an event; after the last one it is parked.
 RETRY_DELAYS_S: tuple[int, ...] = (1, 5, 15, 60, 300, 900, 1800, 3600)
 #: How often the broker hands the same event to a crashing process before it drops it into the dead-letter queue.
@@ -139,7 +141,7 @@ def rpc_queue(service: str) -> str:
 
 def probe_queue(service: str) -> str:
     """The queue of questions whether a service is well, with key ``health.<service>``: not behind its requests."""
-    return f"health-{service}"
+    return f"{PROBES}-{service}"
 
 
 def retry_exchange(delay_s: int) -> str:
@@ -170,7 +172,7 @@ def declare_service(
     found: list[Mismatch] = []
     requests = entity.Exchange(RPC_EXCHANGE, type="topic", durable=True)
     found += _queue(channel, rpc_queue(service), requests, f"{service}.*")
-    found += _queue(channel, probe_queue(service), requests, f"health.{service}")
+    found += _queue(channel, probe_queue(service), requests, f"{PROBES}.{service}")
     found += _exchange(channel, entity.Exchange(f"{service}.events", type="topic", durable=True))
     dead = dead_letter_queue(service)
     found += _queue(channel, dead, None, dead, _typed(queue_type))

@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import itertools
 import logging
+import math
+import sys
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 from kombu import entity, messaging
@@ -19,8 +22,9 @@ from marshmallow import Schema, ValidationError
 from chassis import context
 from chassis.messaging.inmemory import Unroutable
 from chassis.messaging.link import Link, Listener, is_memory
-from chassis.messaging.topology import RPC_EXCHANGE
+from chassis.messaging.topology import PROBES, RPC_EXCHANGE
 from chassis.rpc import wire
+from chassis.rpc.breaker import Breaker
 from kernel.errors import Refusal, unavailable
 from kernel.ids import new_id
 
@@ -28,6 +32,10 @@ _log = logging.getLogger(__name__)
 
 DEFAULT_TIMEOUT_S = 5.0
 _DIRECT_REPLY_TO = "amq.rabbitmq.reply-to"
+#: A call that had less time than this tells nothing of the service when it is not answered.
+_TELLING_S = 1.0
+#: What a call is settled with when its service has no queue.
+_NOBODY = b"nobody"
 
 
 class _Pending:
@@ -55,9 +63,10 @@ class RpcClient:
     Args:
         uri: the bus.
         name: who calls, for logs.
+        clock: of the circuit breakers.
     """
 
-    def __init__(self, uri: str, name: str) -> None:
+    def __init__(self, uri: str, name: str, clock: Callable[[], float] = time.monotonic) -> None:
         self._in_memory = is_memory(uri)
         self._reply_to = new_id("reply") if self._in_memory else _DIRECT_REPLY_TO
         self._pending: dict[str, _Pending] = {}
@@ -66,6 +75,8 @@ class RpcClient:
         self._listener = Listener(uri, f"rpc client of {name}", self._set_up, self._lost)
         self._starting = threading.Lock()
         self._started = False
+        self._clock = clock
+        self._breakers: dict[str, Breaker] = {}
 
     @property
     def connected(self) -> bool:
@@ -82,6 +93,10 @@ class RpcClient:
     def stop(self) -> None:
         """Close the connection. Calls that still wait are answered `unavailable`."""
         self._listener.stop()
+
+    def open_circuits(self) -> list[str]:
+        """The services that are taken for dead at the moment: calls to them fail at once."""
+        return sorted(service for service, breaker in list(self._breakers.items()) if breaker.open)
 
     def call(
         self,
@@ -104,23 +119,34 @@ class RpcClient:
 
         Raises:
             Refusal: the service's own; `unavailable` if it did not answer in time (it may still have acted: every
-                call that changes something carries an idempotency key, so asking again is safe).
+                call that changes something carries an idempotency key, so asking again is safe), or at once if it has
+                not answered for some calls in a row.
             RuntimeError: a transaction is open: no call may wait while rows are locked.
         """
         if context.transaction_open.get():
             raise RuntimeError(f"{service}.{method} was called inside a database transaction")
+        breaker = self._breakers.get(service) or self._breaker(service)
+        if breaker.open:
+            _let_through(breaker, service, method)
         request = context.current()
         left = request.seconds_left() if request else None
-        deadline = time.monotonic() + (timeout_s if left is None else min(timeout_s, left))
+        patience_s = timeout_s if left is None else min(timeout_s, left)
+        deadline = time.monotonic() + patience_s
         body = wire.write_request(data or {})
         while True:
             pending = self._send(service, method, body, request, deadline)
             if not pending.answered.acquire(timeout=max(0.0, deadline - time.monotonic())):
                 self._pending.pop(pending.call_id, None)
+                if patience_s >= _TELLING_S:
+                    breaker.unanswered()
                 raise _no_answer(service, method)
             if not pending.lost:
                 break
             # the connection broke while we waited: ask again (calls are idempotent) for as long as there is time
+        if pending.body is _NOBODY:
+            breaker.unanswered()
+            raise _no_answer(service, method)
+        breaker.answered()
         result = wire.read_reply(pending.body or b"")
         return result if reply is None else _read(reply, result, service, method)
 
@@ -152,8 +178,8 @@ class RpcClient:
                     expiration=str(timeout_ms),
                 )
             except Unroutable:
-                self._pending.pop(call_id, None)
-                raise _no_answer(service, method) from None
+                self._settle(call_id, _NOBODY)
+                return pending
             except Exception as error:  # the connection broke under us; the listener makes a new one
                 self._pending.pop(call_id, None)
                 _log.info("could not send %s.%s: %s", service, method, type(error).__name__)
@@ -162,6 +188,18 @@ class RpcClient:
                 time.sleep(0.05)
             else:
                 return pending
+
+    def _breaker(self, service: str) -> Breaker:
+        if service == PROBES:  # whether services are well must be asked of those that do not answer most of all
+            return self._breakers.setdefault(service, Breaker(self._clock, failures=sys.maxsize))
+
+        def changed(is_open: bool) -> None:
+            if is_open:
+                _log.warning("%s does not answer: calls to it fail at once, but for one now and then", service)
+            else:
+                _log.info("%s answers again", service)
+
+        return self._breakers.setdefault(service, Breaker(self._clock, changed))
 
     def _link(self, service: str, method: str, deadline: float) -> Link:
         if not self._started:
@@ -175,6 +213,8 @@ class RpcClient:
         return link
 
     def _set_up(self, link: Link) -> None:
+        # the broker closes the channel of whoever publishes to what does not exist: a caller may be there first
+        entity.Exchange(RPC_EXCHANGE, type="topic", durable=True)(link.channel).declare()
         if self._in_memory:
             queue = entity.Queue(self._reply_to, durable=False, exclusive=True, auto_delete=True)
             consumer = messaging.Consumer(link.channel, [queue], no_ack=True, on_message=self._on_reply)
@@ -189,11 +229,9 @@ class RpcClient:
     def _on_reply(self, message: Any) -> None:
         self._settle(message.properties.get("correlation_id"), message.body)
 
-    def _on_return(self, _error: Any, _exchange: str, routing_key: str, message: Any) -> None:
+    def _on_return(self, _error: Any, _exchange: str, _routing_key: str, message: Any) -> None:
         # mandatory: there is no such queue, so nobody will ever answer
-        service, _, method = routing_key.partition(".")
-        refusal = _no_answer(service, method)
-        self._settle(message.properties.get("correlation_id"), wire.write_refusal(refusal, ""))
+        self._settle(message.properties.get("correlation_id"), _NOBODY)
 
     def _settle(self, call_id: str | None, body: bytes | str) -> None:
         pending = self._pending.pop(call_id or "", None)
@@ -204,6 +242,15 @@ class RpcClient:
         while self._pending:
             _, pending = self._pending.popitem()
             pending.settle(None)
+
+
+def _let_through(breaker: Breaker, service: str, method: str) -> None:
+    wait_s = breaker.refusal_s()
+    if wait_s is not None:
+        _log.info("%s.%s was not called", service, method)
+        refusal = unavailable()
+        refusal.extra["retry_after_s"] = max(1, math.ceil(wait_s))
+        raise refusal
 
 
 def _no_answer(service: str, method: str) -> Refusal:
