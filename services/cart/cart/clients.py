@@ -90,18 +90,7 @@ class Payments:
         Returns:
             What came of it; `UNKNOWN` if payments did not answer.
         """
-        request = {
-            "order_id": order.id,
-            "order_number": order.number,
-            "amount": order.total.as_dict(),
-            "method": order.payment_method,
-            "provider_token": order.provider_token,
-            "payer": {
-                "organization_id": order.organization_id,
-                "user_id": order.user_id,
-                "email": order.buyer_email,
-            },
-        }
+        request = {**_what_to_collect(order), "provider_token": order.provider_token}
         try:
             reply = self._rpc.call(
                 "payments", "collect", request, reply=messages.IntentReply(), timeout_s=self._collect_timeout_s
@@ -110,6 +99,22 @@ class Payments:
             if refusal.kind in _FINAL:
                 return Intent("failed", decline=Decline(refusal.code, refusal.detail))
             log.warning("payments did not answer; the order will be resumed", extra={"code": refusal.code})
+            return UNKNOWN
+        return as_intent(reply, reply["state"])
+
+    def void(self, order: Order) -> Intent:
+        """Have collecting the order's total given up, unless it was collected already; safe to ask again.
+
+        Returns:
+            What came of it, for good or not yet; `UNKNOWN` if payments did not answer.
+        """
+        try:
+            reply = self._rpc.call(
+                "payments", "void", _what_to_collect(order), reply=messages.IntentReply(),
+                timeout_s=self._collect_timeout_s,
+            )  # fmt: skip
+        except Refusal as refusal:
+            log.warning("payments did not answer; the order will be cancelled later", extra={"code": refusal.code})
             return UNKNOWN
         return as_intent(reply, reply["state"])
 
@@ -126,6 +131,20 @@ class Payments:
                 return None
             raise
         return as_intent(reply, reply["state"])
+
+
+def _what_to_collect(order: Order) -> dict[str, Any]:
+    return {
+        "order_id": order.id,
+        "order_number": order.number,
+        "amount": order.total.as_dict(),
+        "method": order.payment_method,
+        "payer": {
+            "organization_id": order.organization_id,
+            "user_id": order.user_id,
+            "email": order.buyer_email,
+        },
+    }
 
 
 def as_intent(data: dict[str, Any], state: str) -> Intent:

@@ -35,6 +35,10 @@ def _printable(value: str) -> None:
         raise ValidationError("Use printable characters only.")
 
 
+def _idempotency_key() -> fields.String:
+    return fields.String(required=True, validate=[validate.Length(min=1, max=255), _printable])
+
+
 # --- requests ---
 
 
@@ -93,13 +97,20 @@ class PurchaseOrder(RequestSchema):
 class PlaceOrder(RequestSchema):
     """Process Order."""
 
-    idempotency_key = fields.String(required=True, validate=[validate.Length(min=1, max=255), _printable])
+    idempotency_key = _idempotency_key()
     payment = fields.Nested(PaymentWish, required=True)
     billing_address_id = _identifier(allow_none=True, load_default=None)
     purchase_order = fields.Nested(PurchaseOrder, allow_none=True, load_default=None)
     accept_terms = PlainString(max_length=40, allow_none=True, load_default=None)
     expected_total = money(allow_none=True, load_default=None)
     client_address = PlainString(max_length=64, required=True)
+
+
+class CancelOrder(RequestSchema):
+    """Cancel an unpaid order."""
+
+    idempotency_key = _idempotency_key()
+    id = _identifier(required=True)
 
 
 class GetOrder(RequestSchema):
@@ -238,6 +249,14 @@ class PlacedReply(RequestSchema):
     order = fields.Nested(OrderReply, required=True)
     replayed = fields.Boolean(required=True)
     status = StrictInteger(required=True, validate=validate.OneOf([201, 202]))
+
+
+class CancelledReply(RequestSchema):
+    """The order that was cancelled (status 200), or is being cancelled (202)."""
+
+    order = fields.Nested(OrderReply, required=True)
+    replayed = fields.Boolean(required=True)
+    status = StrictInteger(required=True, validate=validate.OneOf([200, 202]))
 
 
 class OrderList(RequestSchema):
@@ -401,7 +420,7 @@ class DeclineSchema(TolerantSchema):
 
 
 class IntentReply(TolerantSchema):
-    """Reply of ``payments.collect`` and ``payments.get_intent``."""
+    """Reply of ``payments.collect``, ``payments.void`` and ``payments.get_intent``."""
 
     intent_id = fields.String(required=True)
     state = fields.String(required=True)
@@ -425,6 +444,13 @@ class PaymentFailed(TolerantSchema):
     order_id = fields.String(required=True)
     intent_id = fields.String(required=True)
     decline = fields.Nested(DeclineSchema, required=True)
+
+
+class PaymentVoided(TolerantSchema):
+    """``payments.voided.v1``."""
+
+    order_id = fields.String(required=True)
+    intent_id = fields.String(required=True)
 
 
 class LinesHandedOver(TolerantSchema):
@@ -497,6 +523,17 @@ RPC_EXAMPLES: dict[str, dict[str, Any]] = {
             "client_address": "192.0.2.7",
         },
         "reply": {"order": _ORDER, "replayed": False, "status": 201},
+    },
+    "cancel_order": {
+        "request": {"idempotency_key": "c51ce410-c124-410e-80db-5e4b97fc2af3", "id": _ORDER["id"]},
+        "reply": {
+            "order": {
+                **_ORDER, "state": "cancelled", "payment": {"method": "card", "state": "failed", "card": None},
+                "paid_at": None, "cancel_reason": "cancelled_on_request",
+            },
+            "replayed": False,
+            "status": 200,
+        },
     },
     "get_order": {"request": {"id": _ORDER["id"]}, "reply": _ORDER},
     "list_orders": {

@@ -9,6 +9,7 @@ from cart.bootstrap import bootstrap
 from cart.clients import as_intent
 from cart.use_cases.add_line import add_line
 from cart.use_cases.apply_deployment import apply_deployment
+from cart.use_cases.cancel_order import cancel_order
 from cart.use_cases.get_cart import get_cart
 from cart.use_cases.get_order import get_order
 from cart.use_cases.hand_over_lines import hand_over_lines
@@ -59,6 +60,11 @@ class CartService(Service):
         """Process Order."""
         return place_order(self.app, call.caller, **call.data)
 
+    @rpc(request=messages.CancelOrder(), reply=messages.CancelledReply())
+    def cancel_order(self, call: Call) -> dict[str, Any]:
+        """Cancel an unpaid order."""
+        return cancel_order(self.app, call.caller, **call.data)
+
     @rpc(request=messages.GetOrder(), reply=messages.OrderReply())
     def get_order(self, call: Call) -> dict[str, Any]:
         """One order of the caller's organisation."""
@@ -83,6 +89,11 @@ class CartService(Service):
     def on_payment_failed(self, event: Event) -> None:
         """The order is cancelled."""
         settle_order_by_event(self.app, event, as_intent(event.data, "failed"))
+
+    @consume("payments.voided.v1", messages.PaymentVoided())
+    def on_payment_voided(self, event: Event) -> None:
+        """The order is cancelled on request."""
+        settle_order_by_event(self.app, event, as_intent(event.data, "voided"))
 
     @consume("credits.order_credited.v1", messages.LinesHandedOver())
     def on_order_credited(self, event: Event) -> None:

@@ -113,6 +113,7 @@ ORDERS = sa.Table(
     sa.Column("cancelled_at", UtcDateTimeColumn),
     sa.Column("cancel_reason", sa.String(64)),
     sa.Column("problem", sa.String(64)),  # set: a person must look at it, and nothing is tried any more
+    sa.Column("cancel_requested_at", UtcDateTimeColumn),  # set: its payment is given up, not pursued
     sa.UniqueConstraint("number", name="orders_number"),
     sa.CheckConstraint("kind IN ('order', 'quote')", name="orders_kind"),
     sa.CheckConstraint(
@@ -425,6 +426,15 @@ def lease_order(transaction: Transaction, order: Order, until: datetime) -> None
         .where(ORDERS.c.id == order.id)
         .values(attempts=order.attempts + 1, next_attempt_at=until)
     )  # fmt: skip
+
+
+def request_cancel(transaction: Transaction, order: Order, until: datetime) -> None:
+    """Have a locked order's payment given up rather than pursued; nobody else asks about it before `until`."""
+    transaction.execute(
+        sa.update(ORDERS)
+        .where(ORDERS.c.id == order.id)
+        .values(cancel_requested_at=order.cancel_requested_at or transaction.now, next_attempt_at=until)
+    )
 
 
 def flag_order(transaction: Transaction, order_id: str, problem: str) -> None:

@@ -16,6 +16,7 @@ from cart.bootstrap import App
 from cart.clients import Accounts, Catalog, Payments
 from cart.settings import Settings
 from cart.use_cases.add_line import add_line
+from cart.use_cases.cancel_order import cancel_order
 from cart.use_cases.get_cart import get_cart
 from cart.use_cases.place_order import place_order
 from chassis.context import transaction_open
@@ -72,6 +73,9 @@ class Bus:
         #: dies_before, dies_after (our process does, before or after the charge)
         self.payments = "captured"
         self.before: Callable[[str], None] = lambda method: None
+        #: what payments does when asked to void: does, lost (does, but the answer is lost), silent (the provider does
+        #: not answer), down, dies (our process does, before it is asked)
+        self.voids = "does"
         self._lock = threading.Lock()
 
     def call(
@@ -114,6 +118,23 @@ class Bus:
         if state == "captured":
             self.charges[order_id] = self.charges.get(order_id, 0) + amount_minor
         return {"intent_id": f"pay_{order_id}", "order_id": order_id, "state": state, "decline": decline, "card": card}
+
+    def _void(self, **request: Any) -> dict[str, Any]:
+        order_id = request["order_id"]
+        if self.voids == "dies":
+            raise Crash
+        if self.voids == "down":
+            raise unavailable()
+        with self._lock:
+            known = self.intents.get(order_id)
+            if self.voids != "silent" and (known is None or known["state"] == "processing"):
+                self.intents[order_id] = self._intent_in(order_id, "voided")
+        if self.voids == "lost":
+            raise unavailable()
+        return self.intents.get(order_id) or self._intent_in(order_id, "processing")
+
+    def _intent_in(self, order_id: str, state: str) -> dict[str, Any]:
+        return {"intent_id": f"pay_{order_id}", "order_id": order_id, "state": state, "decline": None, "card": None}
 
     def _get_intent(self, order_id: str) -> dict[str, Any]:
         if self.payments == "down":
@@ -166,6 +187,10 @@ class Shop:
 
     def place(self, key: str = "key-1", caller: Identity | None = None, **changes: Any) -> Any:
         return place_order(self.app, caller or self.buyer, **self.order_request(key, **changes))
+
+    def cancel(self, order_id: str, key: str = "cancel-1", caller: Identity | None = None) -> Any:
+        request = load_request(messages.CancelOrder(), {"idempotency_key": key, "id": order_id})
+        return cancel_order(self.app, caller or self.buyer, **request)
 
     def refused(self, call: Callable[..., Any], *arguments: Any, **more: Any) -> Refusal:
         with pytest.raises(Refusal) as caught:

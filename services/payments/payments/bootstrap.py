@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 from chassis.persistence import Database
 from chassis.service import Runtime
 from payments import settings
-from payments.domain.provider import Provider
+from payments.domain.provider import Provider, Webhooks
 from payments.providers.offline import OfflineProvider
+from payments.providers.offline_webhooks import OfflineWebhooks
 
 
 @dataclass(slots=True)
@@ -20,11 +22,15 @@ class App:
         database: this service's.
         provider: who takes the money.
         lease: for how long an attempt belongs to whoever is asking the provider about it.
+        webhooks: reads what the provider sends by itself; believes none unless told how.
+        settle_soon: has the attempts that are due settled at once.
     """
 
     database: Database
     provider: Provider
     lease: timedelta
+    webhooks: Webhooks = field(default_factory=lambda: OfflineWebhooks(()))
+    settle_soon: Callable[[], None] = lambda: None
 
 
 def bootstrap(runtime: Runtime) -> App:
@@ -37,4 +43,5 @@ def bootstrap(runtime: Runtime) -> App:
         read_timeout_s=read.read_timeout_s,
         connections=read.connections,
     )
-    return App(runtime.database, provider, read.lease)
+    webhooks = OfflineWebhooks(read.webhook_secrets)
+    return App(runtime.database, provider, read.lease, webhooks, runtime.waker("settle_payments"))

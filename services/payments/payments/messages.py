@@ -41,16 +41,23 @@ class PayerSchema(RequestSchema):
     email = PlainString(required=True, max_length=320)
 
 
-class Collect(RequestSchema):
-    """Collect an order's amount, once."""
-
+class _ForOrder(RequestSchema):
     order_id = PlainString(required=True, max_length=64)
     order_number = PlainString(required=True, max_length=64)
     amount = fields.Nested(AmountSchema, required=True)
     method = fields.String(required=True, validate=validate.OneOf(["card"]))
+    payer = fields.Nested(PayerSchema, required=True)
+
+
+class Void(_ForOrder):
+    """Give up collecting an order's amount, unless it is collected already."""
+
+
+class Collect(_ForOrder):
+    """Collect an order's amount, once."""
+
     provider_token = PlainString(load_default=None, allow_none=True, max_length=255, validate=_no_card_number)
     payment_method_id = PlainString(load_default=None, allow_none=True, max_length=64, validate=_no_card_number)
-    payer = fields.Nested(PayerSchema, required=True)
 
     @validates_schema
     def _one_card(self, data: dict[str, Any], **_: Any) -> None:
@@ -62,6 +69,17 @@ class GetIntent(RequestSchema):
     """What is known about an order's payment."""
 
     order_id = PlainString(required=True, max_length=64)
+
+
+class ReceiveWebhook(RequestSchema):
+    """A webhook as it came: the raw body in base 64, and the header that proves it."""
+
+    body = fields.String(required=True, validate=validate.Length(max=100_000))
+    signature = fields.String(required=True, validate=validate.Length(max=1_000))
+
+
+class Nothing(TolerantSchema):
+    """An answer without fields."""
 
 
 class OrderFactsPage(RequestSchema):
@@ -132,6 +150,13 @@ class PaymentFailed(TolerantSchema):
     decline = fields.Nested(DeclineSchema, required=True)
 
 
+class PaymentVoided(TolerantSchema):
+    """Nothing was taken for an order, and nothing will be: it was given up."""
+
+    order_id = fields.String(required=True)
+    intent_id = fields.String(required=True)
+
+
 _ORDER = "ord_01KB0000000000000000000000"
 _INTENT = "pay_01KB0000000000000000000001"
 _CARD = {"brand": "visa", "last4": "4242"}
@@ -157,22 +182,29 @@ FAILED = EventType(
     "payments.failed.v1", PaymentFailed(), {"order_id": _ORDER, "intent_id": _INTENT, "decline": _DECLINE}
 )
 
-EVENTS: tuple[EventType, ...] = (CAPTURED, FAILED)
+VOIDED = EventType("payments.voided.v1", PaymentVoided(), {"order_id": _ORDER, "intent_id": _INTENT})
+
+EVENTS: tuple[EventType, ...] = (CAPTURED, FAILED, VOIDED)
 
 _REPLY = {"intent_id": _INTENT, "order_id": _ORDER, "state": "captured", "decline": None, "card": _CARD}
 
+_FOR_ORDER = {
+    "order_id": _ORDER,
+    "order_number": "O-1001",
+    "amount": _AMOUNT,
+    "method": "card",
+    "payer": {"organization_id": "org_acme", "user_id": "usr_ada", "email": "ada@acme.example"},
+}
+
 RPC_EXAMPLES: dict[str, dict[str, Any]] = {
     "collect": {
-        "request": {
-            "order_id": _ORDER,
-            "order_number": "O-1001",
-            "amount": _AMOUNT,
-            "method": "card",
-            "provider_token": "tok_test_success",
-            "payment_method_id": None,
-            "payer": {"organization_id": "org_acme", "user_id": "usr_ada", "email": "ada@acme.example"},
-        },
+        "request": {**_FOR_ORDER, "provider_token": "tok_test_success", "payment_method_id": None},
         "reply": _REPLY,
+    },
+    "void": {"request": _FOR_ORDER, "reply": {**_REPLY, "state": "voided", "card": None}},
+    "receive_webhook": {
+        "request": {"body": "eyJpZCI6ICJldnRfMSJ9", "signature": "t=1795348800,v1=0f3c"},
+        "reply": {},
     },
     "get_intent": {
         "request": {"order_id": _ORDER},

@@ -10,7 +10,9 @@ from payments.bootstrap import bootstrap
 from payments.use_cases.collect import collect
 from payments.use_cases.get_intent import get_intent
 from payments.use_cases.order_facts import order_facts
+from payments.use_cases.receive_webhook import receive_webhook
 from payments.use_cases.settle_payments import settle_payments
+from payments.use_cases.void import void
 
 
 class PaymentsService(Service):
@@ -22,6 +24,15 @@ class PaymentsService(Service):
     @rpc(request=messages.Collect(), reply=messages.IntentReply(), anonymous=True)
     def collect(self, call: Call) -> dict[str, Any]:
         return collect(self.app, call.identity, **call.data)
+
+    @rpc(request=messages.Void(), reply=messages.IntentReply(), anonymous=True)
+    def void(self, call: Call) -> dict[str, Any]:
+        return void(self.app, call.identity, **call.data)
+
+    @rpc(request=messages.ReceiveWebhook(), reply=messages.Nothing(), anonymous=True)
+    def receive_webhook(self, call: Call) -> dict[str, Any]:
+        """Something happened at the provider; the gateway passes on what it says."""
+        return receive_webhook(self.app, **call.data)
 
     @rpc(request=messages.GetIntent(), reply=messages.IntentReply(), anonymous=True)
     def get_intent(self, call: Call) -> dict[str, Any]:

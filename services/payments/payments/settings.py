@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 from chassis.settings import Environment
@@ -18,13 +18,15 @@ class Settings:
     Args:
         provider_url: its base address.
         provider_key: the secret it knows us by.
+        webhook_secrets: those it may sign webhooks with: the one of now, and the one before while it is being changed.
         connect_timeout_s: seconds to wait for a connection.
         read_timeout_s: seconds to wait for an answer.
         connections: kept open to it.
     """
 
     provider_url: str
-    provider_key: str
+    provider_key: str = field(repr=False)
+    webhook_secrets: tuple[str, ...] = field(repr=False)
     connect_timeout_s: float = 1.0
     read_timeout_s: float = 5.0
     connections: int = 20
@@ -47,6 +49,14 @@ def read(environment: Environment) -> Settings:
     settings = Settings(
         provider_url=environment.text("PAYMENTS_PROVIDER_URL"),
         provider_key=environment.text("PAYMENTS_PROVIDER_KEY"),
+        webhook_secrets=tuple(
+            secret
+            for secret in (
+                environment.text("PAYMENTS_WEBHOOK_SECRET"),
+                environment.text("PAYMENTS_WEBHOOK_SECRET_BEFORE", ""),
+            )
+            if secret
+        ),
         connect_timeout_s=environment.integer("PAYMENTS_PROVIDER_CONNECT_TIMEOUT_MS", 1000) / 1000,
         read_timeout_s=environment.integer("PAYMENTS_PROVIDER_READ_TIMEOUT_MS", 5000) / 1000,
         connections=environment.integer("PAYMENTS_PROVIDER_CONNECTIONS", 20),

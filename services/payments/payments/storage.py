@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -54,6 +54,7 @@ ATTEMPT = sa.Table(
     sa.Column("card_last4", sa.String(4)),
     sa.Column("captured_at", UtcDateTimeColumn),
     sa.Column("decline_code", sa.String(64)),
+    sa.Column("void_requested_at", UtcDateTimeColumn),  # set: it is being given up, and never charged again
     sa.Column("created_at", UtcDateTimeColumn, nullable=False),
     sa.Column("updated_at", UtcDateTimeColumn, nullable=False),
     sa.CheckConstraint(f"state IN ({_STATES})", name="payment_attempt_state"),
@@ -75,9 +76,20 @@ ATTEMPT = sa.Table(
 )  # fmt: skip
 
 
-def add_intent(tx: Transaction, values: dict[str, Any]) -> bool:
-    """Store a new intent in state `processing`; False if its order has one already."""
-    return tx.insert_new(INTENT, {**values, "state": State.PROCESSING, "created_at": tx.now, "updated_at": tx.now})
+#: Ids of the provider's webhooks that have come: the same news twice is no news.
+WEBHOOK_EVENT = sa.Table(
+    "webhook_event",
+    METADATA,
+    sa.Column("id", sa.String(255), primary_key=True),
+    sa.Column("kind", sa.String(64), nullable=False),
+    sa.Column("received_at", UtcDateTimeColumn, nullable=False),
+    sa.Index("webhook_event_received_at", "received_at"),
+)
+
+
+def add_intent(tx: Transaction, values: dict[str, Any], state: State = State.PROCESSING) -> bool:
+    """Store a new intent; False if its order has one already."""
+    return tx.insert_new(INTENT, {**values, "state": state, "created_at": tx.now, "updated_at": tx.now})
 
 
 def add_attempt(tx: Transaction, attempt: Attempt, lease: timedelta) -> None:
@@ -98,10 +110,10 @@ def add_attempt(tx: Transaction, attempt: Attempt, lease: timedelta) -> None:
 
 
 def find_intent(reader: Reader, order_id: str) -> sa.RowMapping | None:
-    """An order's intent with what is known from its newest attempt: its decline code and its card."""
+    """An order's intent with what is known from its newest attempt, if it has one: its decline code and its card."""
     return reader.one(
         sa.select(INTENT, ATTEMPT.c.decline_code, ATTEMPT.c.card_brand, ATTEMPT.c.card_last4)
-        .join(ATTEMPT, ATTEMPT.c.intent_id == INTENT.c.id)
+        .outerjoin(ATTEMPT, ATTEMPT.c.intent_id == INTENT.c.id)
         .where(INTENT.c.order_id == order_id)
         .order_by(ATTEMPT.c.created_at.desc(), ATTEMPT.c.id.desc())
         .limit(1)
@@ -132,22 +144,34 @@ def claim_due_attempt(tx: Transaction, lease: timedelta, order_id: str | None = 
         order_id: only this order's.
     """
     due = (
-        sa.select(ATTEMPT, INTENT.c.order_id, INTENT.c.amount_minor, INTENT.c.currency)
-        .join(INTENT, ATTEMPT.c.intent_id == INTENT.c.id)
-        .where(ATTEMPT.c.state == State.PROCESSING, ATTEMPT.c.next_check_at <= tx.now)
+        _attempts_under_way()
+        .where(ATTEMPT.c.next_check_at <= tx.now)
         .order_by(ATTEMPT.c.next_check_at)
         .limit(1)
         .with_for_update(skip_locked=True, of=ATTEMPT)
     )
     row = tx.one(due if order_id is None else due.where(INTENT.c.order_id == order_id))
-    if row is None:
-        return None
-    checks = row["checks"] + 1
-    _change(tx, ATTEMPT, row["id"], next_check_at=tx.now + lease, checks=checks)
-    amount = Money(row["amount_minor"], row["currency"])
-    return Attempt(
-        row["id"], row["intent_id"], row["order_id"], row["provider_key"], row["provider_token"], amount, checks
-    )
+    return None if row is None else _claimed(tx, row, lease, row["void_requested_at"])
+
+
+def claim_to_void(tx: Transaction, order_id: str, lease: timedelta) -> Attempt | None:
+    """Have the order's attempt given up, and take it for `lease`; None if none is under way.
+
+    Whoever else is asking the provider about it goes on: the provider takes one of the two for the first.
+    """
+    row = tx.one(_attempts_under_way().where(INTENT.c.order_id == order_id).with_for_update(of=ATTEMPT))
+    return None if row is None else _claimed(tx, row, lease, row["void_requested_at"] or tx.now)
+
+
+def check_now(tx: Transaction, key: str) -> None:
+    """Have the provider asked about a key at once, if its attempt is under way."""
+    statement = sa.update(ATTEMPT).where(ATTEMPT.c.provider_key == key, ATTEMPT.c.state == State.PROCESSING)
+    tx.execute(statement.values(next_check_at=tx.now, updated_at=tx.now))
+
+
+def add_webhook_event(tx: Transaction, event_id: str, kind: str) -> bool:
+    """Note that a webhook came; False if it has come before."""
+    return tx.insert_new(WEBHOOK_EVENT, {"id": event_id, "kind": kind, "received_at": tx.now})
 
 
 def mark_captured(tx: Transaction, attempt: Attempt, captured: Captured) -> bool:
@@ -168,9 +192,40 @@ def mark_failed(tx: Transaction, attempt: Attempt, decline_code: str) -> bool:
     return _enter(tx, State.FAILED, attempt, decline_code=decline_code)
 
 
-def check_later(tx: Transaction, attempt: Attempt) -> None:
-    """Have the provider asked again after a delay that grows with each check."""
-    _change(tx, ATTEMPT, attempt.id, next_check_at=tx.now + check_delay(attempt.checks))
+def mark_voided(tx: Transaction, attempt: Attempt) -> bool:
+    """Both attempt and intent are given up; False if the attempt was settled before."""
+    return _enter(tx, State.VOIDED, attempt)
+
+
+def check_later(tx: Transaction, attempt: Attempt, at_least_s: float) -> None:
+    """Have the provider asked again after a delay that grows with each check, and not before it wants to be."""
+    delay = max(check_delay(attempt.checks), timedelta(seconds=at_least_s))
+    _change(tx, ATTEMPT, attempt.id, next_check_at=tx.now + delay)
+
+
+def _attempts_under_way() -> sa.Select[Any]:
+    return (
+        sa.select(ATTEMPT, INTENT.c.order_id, INTENT.c.amount_minor, INTENT.c.currency)
+        .join(INTENT, ATTEMPT.c.intent_id == INTENT.c.id)
+        .where(ATTEMPT.c.state == State.PROCESSING)
+    )
+
+
+def _claimed(tx: Transaction, row: sa.RowMapping, lease: timedelta, void_requested_at: datetime | None) -> Attempt:
+    checks = row["checks"] + 1
+    _change(
+        tx, ATTEMPT, row["id"], next_check_at=tx.now + lease, checks=checks, void_requested_at=void_requested_at
+    )  # fmt: skip
+    return Attempt(
+        row["id"],
+        row["intent_id"],
+        row["order_id"],
+        row["provider_key"],
+        row["provider_token"],
+        Money(row["amount_minor"], row["currency"]),
+        checks,
+        void_wanted=void_requested_at is not None,
+    )
 
 
 def _enter(tx: Transaction, state: State, attempt: Attempt, **facts: Any) -> bool:

@@ -18,12 +18,13 @@ from chassis.persistence import Database
 from chassis.testing import FixedClock, identity, sqlite_database
 from kernel.money import Money
 from payments.bootstrap import App
-from payments.domain.provider import Captured, Card, Declined, NotSeen, Outcome, Unknown
+from payments.domain.provider import Captured, Card, Declined, NotSeen, Outcome, Unknown, Voided
 from payments.offline_provider import PROVIDER_TOKENS, create_app
 from payments.offline_provider.book import Book
 from payments.offline_provider.server import threaded_server
 from payments.providers.offline import OfflineProvider
 from payments.use_cases.collect import collect
+from payments.use_cases.void import void
 
 SECRET = "the secret of the tests"
 LEASE = timedelta(seconds=10)
@@ -54,6 +55,13 @@ class FakeProvider:
     def find(self, key: str) -> Outcome | NotSeen:
         self.asked.append(("find", key))
         return Unknown("silent") if self.silent else self.book.get(key, NotSeen())
+
+    def void(self, key: str) -> Outcome:
+        with self._lock:
+            self.asked.append(("void", key))
+            if self.silent:
+                return Unknown("silent")
+            return self.book.setdefault(key, Voided())
 
     def _decide(self, token: str, amount: Money) -> Outcome:
         if token == PROVIDER_TOKENS["declined"]:
@@ -170,6 +178,23 @@ def pay() -> Callable[..., dict[str, Any]]:
         return collect(app, changes.pop("caller", identity()), **{**request, **changes})
 
     return pay_with
+
+
+@pytest.fixture
+def give_up() -> Callable[..., dict[str, Any]]:
+    """Void for an order of Acme as cart asks for it."""
+
+    def give_up_with(app: App, **changes: Any) -> dict[str, Any]:
+        request = {
+            "order_id": "ord_1",
+            "order_number": "O-1",
+            "amount": {"amount_minor": 12000, "currency": "USD"},
+            "method": "card",
+            "payer": {"organization_id": "org_acme", "user_id": "usr_ada", "email": "ada@acme.example"},
+        }
+        return void(app, changes.pop("caller", identity()), **{**request, **changes})
+
+    return give_up_with
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ from chassis.testing import FixedClock
 from kernel.card_numbers import passes_luhn
 from kernel.ids import new_id
 from payments.offline_provider import PROVIDER_TOKENS, create_app
-from payments.offline_provider.book import Book
+from payments.offline_provider.book import Book, KeyVoidedError
 from payments.offline_provider.cards import TEST_CARDS, Behaviour
 
 SECRET = "the secret of the tests"
@@ -186,7 +186,10 @@ def test_another_body_under_the_same_key_is_refused(client: FlaskClient, change:
     answer = _charge(client, **change)
 
     assert (answer.status_code, answer.json["error"]["code"]) == (409, "idempotency_key_reused")
-    assert client.get("/charges?idempotency_key=key-1", headers=_auth()).json == {"items": [first.json]}
+    assert client.get("/charges?idempotency_key=key-1", headers=_auth()).json == {
+        "items": [first.json],
+        "voided": False,
+    }
 
 
 @pytest.mark.parametrize("key", ["", "k" * 256])
@@ -210,7 +213,7 @@ def test_a_charge_needs_a_key(client: FlaskClient, key: str) -> None:
 )
 def test_a_wrong_charge_is_refused_and_not_booked(client: FlaskClient, change: dict[str, Any], field: str) -> None:
     assert _fields(_charge(client, **change)) == {field}
-    assert client.get("/charges?idempotency_key=key-1", headers=_auth()).json == {"items": []}
+    assert client.get("/charges?idempotency_key=key-1", headers=_auth()).json == {"items": [], "voided": False}
 
 
 @pytest.mark.parametrize(
@@ -233,6 +236,55 @@ def test_a_body_that_is_no_body_is_refused(client: FlaskClient, body: bytes, con
         assert set(answer.json["error"]) >= {"code", "message"}
 
 
+def test_a_voided_key_is_never_charged(client: FlaskClient) -> None:
+    def void() -> Any:
+        return client.post("/charges/void", json={"idempotency_key": "key-1"}, headers=_auth())
+
+    assert void().json == void().json == {"idempotency_key": "key-1", "voided": True, "charge": None}
+    late = _charge(client)
+    assert (late.status_code, late.json["error"]["code"]) == (410, "key_voided")
+    assert client.get("/charges?idempotency_key=key-1", headers=_auth()).json == {"items": [], "voided": True}
+    assert client.get("/charges?reference=ord_1", headers=_auth()).json == {"items": []}
+    assert _charge(client, "key-2").status_code == 201
+
+
+@pytest.mark.parametrize("token", ["tok_test_success", "tok_test_declined"])
+def test_what_stands_in_the_book_is_not_voided(client: FlaskClient, token: str) -> None:
+    _charge(client, token=token)
+    [charge] = client.get("/charges?reference=ord_1", headers=_auth()).json["items"]
+
+    answer = client.post("/charges/void", json={"idempotency_key": "key-1"}, headers=_auth())
+
+    assert answer.json == {"idempotency_key": "key-1", "voided": False, "charge": charge}
+
+
+def test_a_void_is_for_those_with_the_key_and_names_one(client: FlaskClient) -> None:
+    assert client.post("/charges/void", json={"idempotency_key": "k"}, headers=_auth(secret="x")).status_code == 401
+    assert _fields(client.post("/charges/void", json={}, headers=_auth())) == {"idempotency_key"}
+
+
+def test_a_charge_and_its_void_at_once_are_one_of_the_two(tmp_path: Path) -> None:
+    book = Book(tmp_path / "book.db", timedelta(hours=1))
+    start = threading.Barrier(2, timeout=60)
+
+    def charge(key: str) -> bool:
+        start.wait()
+        try:
+            return bool(book.charge(key, CHARGE))
+        except KeyVoidedError:
+            return False
+
+    def void(key: str) -> bool:
+        start.wait()
+        return book.void(key) is None
+
+    with ThreadPoolExecutor(2) as pool:
+        for number in range(50):
+            charged, voided = pool.submit(charge, f"key-{number}"), pool.submit(void, f"key-{number}")
+            assert charged.result() is not voided.result()
+    book.close()
+
+
 def test_charges_are_found_in_one_way_at_a_time(client: FlaskClient) -> None:
     for query in ("", "?reference=a&idempotency_key=b"):
         assert client.get(f"/charges{query}", headers=_auth()).status_code == 400
@@ -245,8 +297,9 @@ def test_the_book_is_append_only_and_holds_no_card_number(client: FlaskClient, t
     _charge(client, token=token)
 
     book = sqlite3.connect(tmp_path / "book.db")
+    client.post("/charges/void", json={"idempotency_key": "key-2"}, headers=_auth())
     for change in ("UPDATE charge SET amount_minor = 1", "DELETE FROM charge", "UPDATE token SET last4 = ''",
-                   "DELETE FROM token"):  # fmt: skip
+                   "DELETE FROM token", "UPDATE void SET created_at = ''", "DELETE FROM void"):  # fmt: skip
         with pytest.raises(sqlite3.IntegrityError, match="append-only"):
             book.execute(change)
     dump = "\n".join(book.iterdump())

@@ -7,18 +7,23 @@ import socket
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from typing import Any
 
 import pytest
 
 from kernel.money import Money
-from payments.domain.provider import Captured, Card, Declined, NotSeen, Provider, Unknown
+from payments.domain.provider import Captured, Card, Declined, NotSeen, Provider, Unknown, Voided
 from payments.offline_provider import PROVIDER_TOKENS
 from payments.offline_provider.cards import Behaviour
 from payments.providers.offline import OfflineProvider
 
 PRICE = Money(12000, "USD")
+
+
+def _in_ten_minutes() -> str:
+    return format_datetime(datetime.now(UTC) + timedelta(minutes=10), usegmt=True)
 
 
 @dataclass
@@ -91,6 +96,20 @@ class ProviderSuite:
 
     def test_a_key_that_never_came_is_not_seen(self, it: UnderTest) -> None:
         assert it.provider.find("key-1") == NotSeen()
+
+    def test_a_key_given_up_is_never_charged(self, it: UnderTest) -> None:
+        for _ in range(2):
+            assert it.provider.void("key-1") == Voided()
+        assert it.provider.find("key-1") == Voided()
+        assert it.provider.charge("key-1", PROVIDER_TOKENS["success"], PRICE, "ord_1") == Voided()
+        assert it.captures() == 0
+
+    @pytest.mark.parametrize("token", ["success", "declined"])
+    def test_giving_up_comes_too_late_for_what_was_answered(self, it: UnderTest, token: str) -> None:
+        outcome = it.provider.charge("key-1", PROVIDER_TOKENS[token], PRICE, "ord_1")
+
+        assert it.provider.void("key-1") == outcome
+        assert it.provider.find("key-1") == outcome
 
 
 class TestOfflineProvider(ProviderSuite):
@@ -189,6 +208,56 @@ def test_a_charge_that_is_wrong_in_one_thing_is_unknown(scripted: Any, charge_js
 
     scripted.status, scripted.body = 200, f'{{"items": [{charge_json(**change)}]}}'
     assert isinstance(scripted.client().find("key-1"), Unknown)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"voided": False},
+        {"voided": "yes"},
+        {"voided": None},
+        {"idempotency_key": "another"},
+        {"charge": {"id": "ch_1"}},
+    ],
+    ids=str,
+)
+def test_a_void_that_is_wrong_in_one_thing_is_unknown(scripted: Any, change: Any) -> None:
+    good = {"idempotency_key": "key-1", "voided": True, "charge": None}
+    scripted.body = json.dumps(good)
+    assert scripted.client().void("key-1") == Voided()
+
+    scripted.body = json.dumps({**good, **change})
+    assert isinstance(scripted.client().void("key-1"), Unknown)
+
+
+def test_a_charge_under_a_voided_key_is_unknown(scripted: Any, charge_json: Any) -> None:
+    scripted.body = f'{{"items": [{charge_json()}], "voided": true}}'
+    assert isinstance(scripted.client().find("key-1"), Unknown)
+    scripted.body = f'{{"idempotency_key": "key-1", "voided": true, "charge": {charge_json(idempotency_key="key-1")}}}'
+    assert isinstance(scripted.client().void("key-1"), Unknown)
+
+
+@pytest.mark.parametrize(("status", "header"), [(429, "600"), (503, "600"), (429, _in_ten_minutes())])
+def test_a_provider_that_wants_to_be_left_alone_is(scripted: Any, status: int, header: str) -> None:
+    scripted.status, scripted.headers = status, {"Retry-After": header}
+    provider = scripted.client()
+
+    answers = [charge(provider), provider.find("key-1"), provider.void("key-1"), charge(provider)]
+
+    assert scripted.requests == [("POST", "/charges")]
+    assert all(isinstance(answer, Unknown) and 500 < answer.retry_after_s <= 600 for answer in answers)
+
+
+@pytest.mark.parametrize("header", ["0", "soon", "-5", "1.5", "Tue, 24 Nov 2015 14:00:00 GMT", "9" * 400])
+def test_a_provider_that_does_not_say_until_when_is_asked_again(scripted: Any, header: str) -> None:
+    scripted.status, scripted.headers = 429, {"Retry-After": header}
+    provider = scripted.client()
+
+    answers = [charge(provider), charge(provider)]
+
+    assert all(isinstance(answer, Unknown) for answer in answers)
+    assert len(scripted.requests) == (1 if header.startswith("9") else 2), "the longest pause is a quarter of an hour"
+    assert all(answer.retry_after_s <= 900 for answer in answers)
 
 
 def test_two_charges_under_one_key_are_unknown(scripted: Any, charge_json: Any) -> None:

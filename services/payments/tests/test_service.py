@@ -18,7 +18,8 @@ from payments.bootstrap import App, bootstrap
 from payments.providers.offline import OfflineProvider
 from payments.service import PaymentsService
 
-_ENVIRONMENT = {"PAYMENTS_PROVIDER_URL": "http://127.0.0.1:1", "PAYMENTS_PROVIDER_KEY": "secret"}
+_ENVIRONMENT = {"PAYMENTS_PROVIDER_URL": "http://127.0.0.1:1", "PAYMENTS_PROVIDER_KEY": "secret",
+                "PAYMENTS_WEBHOOK_SECRET": "whsec"}  # fmt: skip
 _COLLECT = messages.RPC_EXAMPLES["collect"]["request"]
 
 
@@ -56,7 +57,8 @@ def test_the_examples_of_events_are_what_the_schemas_say(event: Any) -> None:
 
 
 def test_the_examples_of_rpc_are_what_the_schemas_say() -> None:
-    for request, method in ((messages.Collect(), "collect"), (messages.GetIntent(), "get_intent")):
+    asked = {"collect": messages.Collect(), "void": messages.Void(), "get_intent": messages.GetIntent()}
+    for method, request in asked.items():
         example = messages.RPC_EXAMPLES[method]
         assert load_request(request, example["request"]) == example["request"]
         assert dump_checked(messages.IntentReply(), example["reply"]) == example["reply"]
@@ -95,6 +97,8 @@ def test_settings_have_harmless_defaults_only() -> None:
     read = settings.read(Environment(_ENVIRONMENT))
 
     assert (read.connect_timeout_s, read.read_timeout_s, read.connections) == (1.0, 5.0, 20)
+    assert read.webhook_secrets == ("whsec",)
+    assert "secret" not in repr(read).replace("webhook_secrets", "")
     assert read.lease.total_seconds() > read.connect_timeout_s + read.read_timeout_s
 
 
@@ -104,9 +108,20 @@ def test_a_missing_setting_is_named(name: str) -> None:
         settings.read(Environment({**_ENVIRONMENT, name: ""}))
 
 
+def test_while_the_webhook_secret_is_changed_both_are_good() -> None:
+    read = settings.read(Environment({**_ENVIRONMENT, "PAYMENTS_WEBHOOK_SECRET_BEFORE": "old"}))
+    assert read.webhook_secrets == ("whsec", "old")
+
+
 def test_bootstrap_puts_the_offline_provider_in(app: App) -> None:
-    runtime: Any = SimpleNamespace(environment=Environment(_ENVIRONMENT), database=app.database)
+    woken: list[str] = []
+    runtime: Any = SimpleNamespace(
+        environment=Environment(_ENVIRONMENT), database=app.database, waker=lambda name: lambda: woken.append(name)
+    )
     made = bootstrap(runtime)
 
     assert made.database is app.database
     assert isinstance(made.provider, OfflineProvider)
+    made.settle_soon()
+    assert woken == ["settle_payments"]
+    assert hasattr(PaymentsService, woken[0])

@@ -81,10 +81,10 @@ class IdempotencyKeys:
         return find_answer(self._transaction, self._scope, key, request)
 
     def finish(self, key: str, answer: Mapping[str, Any]) -> None:
-        """Keep the answer for those who ask again."""
+        """Keep the answer for those who ask again. The first one stays."""
         self._transaction.execute(
             sa.update(IDEMPOTENCY_KEY)
-            .where(*_is(self._scope, key))
+            .where(*_is(self._scope, key), IDEMPOTENCY_KEY.c.answer.is_(None))
             .values(answer=json.dumps(answer, separators=(",", ":")))
         )
 

@@ -64,7 +64,7 @@ class Intent:
     """What payments knows of collecting an order's total.
 
     Args:
-        state: captured, failed, or anything else for not known yet.
+        state: captured, failed, voided, or anything else for not known yet.
         intent_id: payments' id of it; None if payments has not answered.
         amount: what was taken; None where payments does not say.
         card_brand: of the card, if one was used.
@@ -82,6 +82,12 @@ class Intent:
 
 #: Payments has not answered, or does not know yet itself.
 UNKNOWN = Intent("processing")
+
+#: Given up; nothing was taken.
+VOIDED = Intent("voided")
+
+#: Why an order was cancelled whose payment was given up.
+CANCELLED_ON_REQUEST = "cancelled_on_request"
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +157,7 @@ class Order:
     cancelled_at: datetime | None = None
     cancel_reason: str | None = None
     problem: str | None = None
+    cancel_requested_at: datetime | None = None
     lines: tuple[OrderLine, ...] = ()
 
     @property
@@ -171,7 +178,7 @@ class Order:
         """
         if intent.state == "captured":
             return self._captured(intent)
-        if intent.state == "failed":
+        if intent.state in ("failed", "voided"):
             return self._failed()
         return None
 

@@ -46,11 +46,16 @@ def claim(app: App, transaction: Transaction, order_id: str | None = None) -> Or
 def resume_order(app: App, order: Order) -> Answer | None:
     """Ask payments what became of a claimed order; have it collected if payments has never heard of it.
 
+    One whose buyer wants it cancelled is never collected: payments is asked to give it up until it has answered.
+
     Returns:
         The answer kept under its Idempotency-Key; None if it is not known yet.
 
     Raises:
         Refusal: payments could not be asked.
     """
-    intent = app.payments.find_intent(order.id) or app.payments.collect(order)
+    if order.cancel_requested_at is not None:
+        intent = app.payments.void(order)
+    else:
+        intent = app.payments.find_intent(order.id) or app.payments.collect(order)
     return settle_order(app, order.id, intent)

@@ -11,12 +11,12 @@ from typing import Any
 
 from cart import storage
 from cart.bootstrap import App
-from cart.domain.order import Intent, Order, PaymentProblem, State
+from cart.domain.order import CANCELLED_ON_REQUEST, Intent, Order, PaymentProblem, State
 from cart.messages import ORDER_PAID
 from cart.use_cases.views import order_view, paid_event
 from chassis.messages import Event
 from chassis.persistence import IdempotencyKeys, Transaction
-from kernel.errors import Kind, Refusal
+from kernel.errors import Kind, Refusal, conflict
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +36,7 @@ def settle_order(app: App, order_id: str, intent: Intent) -> Answer | None:
     Raises:
         Refusal: `unavailable`.
     """
-    if intent.state not in ("captured", "failed"):
+    if intent.state not in ("captured", "failed", "voided"):
         return None
     try:
         with app.database.transaction() as transaction:
@@ -95,21 +95,31 @@ def _pay(transaction: Transaction, order: Order, intent: Intent, cart_version: i
 
 
 def _cancel(transaction: Transaction, order: Order, intent: Intent) -> Answer:
-    reason = intent.decline.code if intent.decline else "declined"
-    detail = intent.decline.message if intent.decline else "The card was declined. Use another one."
+    refusal = _voided(order) if intent.state == "voided" else _declined(order, intent)
     storage.move_order(
         transaction,
         order.id,
         State.CANCELLED,
         cancelled_at=transaction.now,
-        cancel_reason=reason,
+        cancel_reason=refusal.extra["reason"],
         intent_id=intent.intent_id,
         provider_token=None,
     )
-    refusal = Refusal(
-        Kind.PAYMENT_REFUSED, "card_declined", detail, extra={"reason": reason, "order_id": order.id}
-    )  # fmt: skip
     return _keep_answer(transaction, order, {"refusal": refusal.as_dict()})
+
+
+def _declined(order: Order, intent: Intent) -> Refusal:
+    reason = intent.decline.code if intent.decline else "declined"
+    detail = intent.decline.message if intent.decline else "The card was declined. Use another one."
+    return Refusal(Kind.PAYMENT_REFUSED, "card_declined", detail, extra={"reason": reason, "order_id": order.id})
+
+
+def _voided(order: Order) -> Refusal:
+    return conflict(
+        "order_cancelled",
+        "This order was cancelled before it was paid. Nothing was charged; the cart is as it was.",
+        {"reason": CANCELLED_ON_REQUEST, "order_id": order.id},
+    )
 
 
 def _clear_cart(transaction: Transaction, order: Order, cart_version: int) -> None:

@@ -55,14 +55,21 @@ class Declined:
 
 
 @dataclass(frozen=True, slots=True)
+class Voided:
+    """The provider says that it took nothing under this key and, since we gave it up, never will."""
+
+
+@dataclass(frozen=True, slots=True)
 class Unknown:
     """No answer, or none that can be trusted: the money may or may not have been taken.
 
     Args:
         reason: a word for the log.
+        retry_after_s: seconds for which the provider wants to be left alone.
     """
 
     reason: str
+    retry_after_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +77,22 @@ class NotSeen:
     """The provider says that nothing has reached it under this key."""
 
 
-Outcome = Captured | Declined | Unknown
+Outcome = Captured | Declined | Voided | Unknown
+
+
+@dataclass(frozen=True, slots=True)
+class Hint:
+    """What a webhook is good for: something happened to a key. What it was, the provider is asked.
+
+    Args:
+        event_id: the provider's; the same for every delivery of the same news.
+        kind: what the provider calls it, for the log.
+        key: the idempotency key it is about; None if it is about something else.
+    """
+
+    event_id: str
+    kind: str
+    key: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +107,7 @@ class Attempt:
         token: the one-time token of the card.
         amount: what to collect.
         checks: how often the provider was asked what became of it.
+        void_wanted: whether it is to be given up, unless the money is taken already.
     """
 
     id: str
@@ -94,6 +117,7 @@ class Attempt:
     token: str
     amount: Money
     checks: int
+    void_wanted: bool = False
 
 
 class Provider(Protocol):
@@ -112,6 +136,35 @@ class Provider(Protocol):
 
     def find(self, key: str) -> Outcome | NotSeen:
         """What became of the key."""
+        ...
+
+    def void(self, key: str) -> Outcome:
+        """Give the key up: `Voided` if nothing was taken under it, and from then on nothing can be; else what was."""
+        ...
+
+
+class ForgedWebhook(Exception):
+    """A webhook that the provider did not send, or not lately.
+
+    Args:
+        reason: a word for our log; whoever sent it gets to know nothing.
+    """
+
+
+class Webhooks(Protocol):
+    """Reads what the provider sends by itself."""
+
+    def read(self, body: bytes, signature: str, now: datetime) -> Hint:
+        """What an authentic webhook hints at.
+
+        Args:
+            body: exactly as it came.
+            signature: the header that proves it.
+            now: when it came.
+
+        Raises:
+            ForgedWebhook: nothing in it may be believed.
+        """
         ...
 
 

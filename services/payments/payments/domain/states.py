@@ -13,7 +13,7 @@ class State(StrEnum):
     PROCESSING = "processing"  # the provider was, or is about to be, asked; its answer is not known yet
     CAPTURED = "captured"  # the provider says the money is taken
     FAILED = "failed"  # the provider says it is not, and will not be
-    VOIDED = "voided"  # given up before the provider was asked to take anything
+    VOIDED = "voided"  # given up: the provider took nothing and refuses its key from now on, or was never asked
 
 
 #: From which states each state may be entered. What is not here can only be created.
@@ -22,7 +22,7 @@ ENTERED_FROM: dict[State, frozenset[State]] = {
     State.PROCESSING: frozenset({State.REQUIRES_ACTION}),
     State.CAPTURED: frozenset({State.PROCESSING}),
     State.FAILED: frozenset({State.PROCESSING, State.REQUIRES_ACTION}),
-    State.VOIDED: frozenset({State.REQUIRES_ACTION}),
+    State.VOIDED: frozenset({State.PROCESSING, State.REQUIRES_ACTION}),
 }
 
 _FIRST_DELAY_S = 2

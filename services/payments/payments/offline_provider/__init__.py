@@ -6,5 +6,6 @@ Run it: ``python -m payments.offline_provider --port 8090 --book provider.db --k
 
 from payments.offline_provider.app import create_app
 from payments.offline_provider.cards import PROVIDER_TOKENS
+from payments.offline_provider.webhooks import Target
 
-__all__ = ["PROVIDER_TOKENS", "create_app"]
+__all__ = ["PROVIDER_TOKENS", "Target", "create_app"]

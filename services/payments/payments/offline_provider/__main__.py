@@ -10,7 +10,7 @@ import sys
 import threading
 from collections.abc import Sequence
 
-from payments.offline_provider import create_app
+from payments.offline_provider import Target, create_app
 from payments.offline_provider.server import threaded_server
 
 _log = logging.getLogger("payments.offline_provider")
@@ -29,18 +29,33 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--slow-s", type=float, default=3.0, help="seconds that the slow card takes")
     parser.add_argument("--hang-s", type=float, default=60.0, help="seconds that the card which times out takes")
+    parser.add_argument(
+        "--webhook-url",
+        default=os.environ.get("PAYMENTS_WEBHOOK_URL"),
+        help="where to tell what became of charges (PAYMENTS_WEBHOOK_URL unless given); signed with "
+        "PAYMENTS_WEBHOOK_SECRET; nowhere unless named",
+    )
     options = parser.parse_args(arguments)
     if not options.key:
         parser.error("give --key or set PAYMENTS_PROVIDER_KEY")
+    secret = os.environ.get("PAYMENTS_WEBHOOK_SECRET")
+    if options.webhook_url and not secret:
+        parser.error("webhooks are signed: set PAYMENTS_WEBHOOK_SECRET")
 
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
-    app = create_app(options.book, options.key, options.slow_s, options.hang_s)
+    target = Target(options.webhook_url, secret) if options.webhook_url and secret else None
+    app = create_app(options.book, options.key, options.slow_s, options.hang_s, webhooks=target)
     server = threaded_server(app, options.host, options.port)
     for number in (signal.SIGINT, signal.SIGTERM):
         # shutdown() waits for the loop that this very handler interrupts, hence the thread.
         signal.signal(number, lambda *_: threading.Thread(target=server.shutdown).start())
     _log.info("offline payment provider on http://%s:%s", options.host, server.port)
+    courier = app.extensions.get("courier")
+    if courier is not None:
+        courier.start()
     server.serve_forever()
+    if courier is not None:
+        courier.stop()
     return 0
 
 

@@ -16,9 +16,10 @@ from werkzeug.exceptions import HTTPException
 from chassis.messages import field_errors
 from kernel.card_numbers import brand_of
 from kernel.clock import Clock
-from payments.offline_provider.book import Book, KeyReusedError
+from payments.offline_provider.book import Book, KeyReusedError, KeyVoidedError
 from payments.offline_provider.cards import TEST_CARDS, Behaviour
-from payments.offline_provider.messages import ChargeRequest, TokenRequest, digits_of
+from payments.offline_provider.messages import ChargeRequest, TokenRequest, VoidRequest, digits_of
+from payments.offline_provider.webhooks import Courier, Target
 
 _MAX_BODY_BYTES = 16 * 1024
 _LONGEST_KEY = 255
@@ -64,18 +65,30 @@ class OfflineProviderApi:
             charge, behaviour = self._book.charge(key, _load(ChargeRequest()))
         except KeyReusedError:
             raise ApiError(409, "idempotency_key_reused", "This key was used for another charge.") from None
+        except KeyVoidedError:
+            raise ApiError(
+                410, "key_voided", "This key was given up. Nothing was charged, and nothing will be."
+            ) from None
         if charge["error"]:
             raise ApiError(402, charge["error"]["code"], charge["error"]["message"], charge_id=charge["id"])
         if behaviour in self._delays_s:
             time.sleep(self._delays_s[behaviour])  # outside of the book's lock, and green under eventlet
         return charge, HTTPStatus.CREATED
 
+    def void_charge(self) -> dict[str, Any]:
+        self._authenticate()
+        key = _load(VoidRequest())["idempotency_key"]
+        charge = self._book.void(key)
+        return {"idempotency_key": key, "voided": charge is None, "charge": charge}
+
     def list_charges(self) -> dict[str, Any]:
         self._authenticate()
         key, reference = request.args.get("idempotency_key"), request.args.get("reference")
         if (key is None) == (reference is None):
             raise ApiError(400, "filter_required", "Ask with either idempotency_key or reference.")
-        return {"items": self._book.by_key(key) if key is not None else self._book.by_reference(reference or "")}
+        if key is None:
+            return {"items": self._book.by_reference(reference or "")}
+        return {"items": self._book.by_key(key), "voided": self._book.is_voided(key)}
 
     def get_charge(self, charge_id: str) -> dict[str, Any]:
         self._authenticate()
@@ -100,6 +113,7 @@ def create_app(
     *,
     token_lifetime_s: float = 3600.0,
     clock: Clock | None = None,
+    webhooks: Target | None = None,
 ) -> Flask:
     """The provider as a WSGI application, for a threaded server or one under eventlet.
 
@@ -110,25 +124,29 @@ def create_app(
         hang_s: seconds that the card which times out after charging takes.
         token_lifetime_s: seconds after which a one-time token is refused.
         clock: for tests.
+        webhooks: where to send them; the caller starts and stops ``app.extensions["courier"]``, which does.
 
     Raises:
         ValueError: there is no secret key.
     """
     if not secret_key:
         raise ValueError("the provider needs a secret key")
-    book = Book(book_path, timedelta(seconds=token_lifetime_s), clock)
+    book = Book(book_path, timedelta(seconds=token_lifetime_s), clock, webhooks.after_s if webhooks else ())
     api = OfflineProviderApi(book, secret_key, {Behaviour.SLOW: slow_s, Behaviour.TIMEOUT: hang_s})
     app = Flask(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = _MAX_BODY_BYTES
     app.add_url_rule("/tokens", view_func=api.create_token, methods=["POST"])
     app.add_url_rule("/charges", view_func=api.create_charge, methods=["POST"])
     app.add_url_rule("/charges", view_func=api.list_charges)
+    app.add_url_rule("/charges/void", view_func=api.void_charge, methods=["POST"])
     app.add_url_rule("/charges/<charge_id>", view_func=api.get_charge)
     app.add_url_rule("/healthz", view_func=api.health)
     app.register_error_handler(ApiError, lambda error: (error.body, error.status))
     app.register_error_handler(HTTPException, _http_error)
     app.after_request(_allow_browsers)
     app.extensions["book"] = book
+    if webhooks is not None:
+        app.extensions["courier"] = Courier(book, webhooks)
     return app
 
 

@@ -1,4 +1,7 @@
-"""The provider's book: tokens and charges, in SQLite, append-only. No card number is ever written."""
+"""The provider's book: tokens, charges and voided keys, in SQLite, append-only; and the news that are to be sent.
+
+No card number is ever written.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +10,9 @@ import json
 import secrets
 import sqlite3
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -30,11 +34,39 @@ CREATE TABLE IF NOT EXISTS charge (
 );
 CREATE INDEX IF NOT EXISTS charge_reference ON charge (reference);
 CREATE INDEX IF NOT EXISTS charge_token ON charge (token);
+CREATE TABLE IF NOT EXISTS void (idempotency_key TEXT PRIMARY KEY, created_at TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS news (
+    event_id TEXT NOT NULL, copy INTEGER NOT NULL, type TEXT NOT NULL, idempotency_key TEXT NOT NULL,
+    created_at TEXT NOT NULL, due_at REAL NOT NULL, attempts INTEGER NOT NULL DEFAULT 0, ended_at TEXT,
+    PRIMARY KEY (event_id, copy)
+);
+CREATE INDEX IF NOT EXISTS news_due ON news (due_at) WHERE ended_at IS NULL;
 """
 _APPEND_ONLY = """
 CREATE TRIGGER IF NOT EXISTS {table}_no_{verb} BEFORE {verb} ON {table}
 BEGIN SELECT RAISE(ABORT, 'the book is append-only'); END;
 """
+
+
+class KeyVoidedError(Exception):
+    """The idempotency key was given up before anything was charged under it."""
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """Something to tell the merchant.
+
+    Args:
+        event_id: the same for every copy of the news.
+        copy: which copy: each is delivered by itself.
+        attempts: how often its delivery was tried.
+        event: the webhook's body.
+    """
+
+    event_id: str
+    copy: int
+    attempts: int
+    event: dict[str, Any]
 
 
 class KeyReusedError(Exception):
@@ -48,9 +80,17 @@ class Book:
         path: the SQLite file; made if it is not there.
         token_lifetime: after which a one-time token is refused.
         clock: where the times in the book come from.
+        news_after_s: seconds after which each copy of every piece of news is due; none: nobody wants any.
     """
 
-    def __init__(self, path: Path | str, token_lifetime: timedelta, clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        path: Path | str,
+        token_lifetime: timedelta,
+        clock: Clock | None = None,
+        news_after_s: Sequence[float] = (),
+    ) -> None:
+        self._news_after_s = news_after_s
         self.clock = clock or SystemClock()
         self._token_lifetime = token_lifetime
         self._lock = threading.Lock()
@@ -58,7 +98,7 @@ class Book:
         self._connection.row_factory = sqlite3.Row
         # NORMAL with a write-ahead log: a killed process loses nothing; a power cut may, which a test book can bear.
         self._connection.executescript(f"PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; {_TABLES}")
-        for table in ("token", "charge"):
+        for table in ("token", "charge", "void"):
             for verb in ("UPDATE", "DELETE"):
                 self._connection.executescript(_APPEND_ONLY.format(table=table, verb=verb))
         for behaviour, token in PROVIDER_TOKENS.items():
@@ -82,6 +122,7 @@ class Book:
 
         Raises:
             KeyReusedError: the key belongs to another request.
+            KeyVoidedError: the key was given up.
         """
         digest = hashlib.sha256(json.dumps(request, sort_keys=True).encode()).hexdigest()
         with self._transaction() as connection:
@@ -90,6 +131,8 @@ class Book:
                 if known["request_hash"] != digest:
                     raise KeyReusedError
                 return _as_json(known), None
+            if self._one("SELECT * FROM void WHERE idempotency_key = ?", key):
+                raise KeyVoidedError
             token = self._one("SELECT * FROM token WHERE id = ?", request["token"])
             error = self._reason_to_refuse(token)
             row = {
@@ -111,7 +154,47 @@ class Book:
                 " :reference, :brand, :last4, :behaviour, :error_code, :created_at)",
                 row,
             )
+            self._add_news(f"charge.{row['status']}", key)
         return _as_json(row), Behaviour(row["behaviour"]) if row["behaviour"] else None
+
+    def void(self, key: str) -> dict[str, Any] | None:
+        """Give a key up: nothing can be charged under it any more. Committed when this returns.
+
+        Returns:
+            None; or the charge that stands under the key already, taken or refused, which stays as it is.
+        """
+        with self._transaction() as connection:
+            known = self._one("SELECT * FROM charge WHERE idempotency_key = ?", key)
+            if known is not None:
+                return _as_json(known)
+            added = connection.execute(
+                "INSERT OR IGNORE INTO void VALUES (?, ?)", (key, rfc3339(self.clock.now()))
+            )  # fmt: skip
+            if added.rowcount:
+                self._add_news("charge.voided", key)
+        return None
+
+    def is_voided(self, key: str) -> bool:
+        """Whether a key was given up."""
+        with self._lock:
+            return self._one("SELECT * FROM void WHERE idempotency_key = ?", key) is not None
+
+    def due_news(self, limit: int) -> list[News]:
+        """News whose time has come, the one that is longest overdue first."""
+        now = self.clock.now().timestamp()
+        with self._lock:
+            rows = self._connection.execute(
+                "SELECT * FROM news WHERE ended_at IS NULL AND due_at <= ? ORDER BY due_at LIMIT ?", (now, limit)
+            ).fetchall()
+            return [self._news(row) for row in rows]
+
+    def end_news(self, news: News) -> None:
+        """It was delivered, or nobody will ever take it."""
+        self._change_news(news, "ended_at = ?", rfc3339(self.clock.now()))
+
+    def postpone_news(self, news: News, delay_s: float) -> None:
+        """Its delivery failed: the next attempt is due after `delay_s` seconds."""
+        self._change_news(news, "due_at = ?", self.clock.now().timestamp() + delay_s)
 
     def by_id(self, charge_id: str) -> dict[str, Any] | None:
         """A charge."""
@@ -147,6 +230,32 @@ class Book:
             connection.execute(
                 "INSERT OR IGNORE INTO token VALUES (?, ?, ?, ?, ?, ?)",
                 (token, brand, last4, behaviour, reusable, rfc3339(self.clock.now())),
+            )
+
+    def _add_news(self, kind: str, key: str) -> None:
+        """Inside the transaction of what they are about: they survive a restart as it does."""
+        now, event_id = self.clock.now(), f"evt_{secrets.token_hex(16)}"
+        self._connection.executemany(
+            "INSERT INTO news (event_id, copy, type, idempotency_key, created_at, due_at) VALUES (?, ?, ?, ?, ?, ?)",
+            [
+                (event_id, copy, kind, key, rfc3339(now), now.timestamp() + after_s)
+                for copy, after_s in enumerate(self._news_after_s)
+            ],
+        )
+
+    def _news(self, row: sqlite3.Row) -> News:
+        charge = self._one("SELECT * FROM charge WHERE idempotency_key = ?", row["idempotency_key"])
+        about = _as_json(charge) if charge else {"idempotency_key": row["idempotency_key"], "status": "voided"}
+        event = {
+            "id": row["event_id"], "type": row["type"], "created_at": row["created_at"], "data": {"charge": about}
+        }  # fmt: skip
+        return News(row["event_id"], row["copy"], row["attempts"], event)
+
+    def _change_news(self, news: News, change: str, value: str | float) -> None:
+        with self._transaction() as connection:
+            connection.execute(
+                f"UPDATE news SET {change}, attempts = attempts + 1 WHERE event_id = ? AND copy = ?",  # noqa: S608  # ours
+                (value, news.event_id, news.copy),
             )
 
     def _one(self, query: str, value: str) -> sqlite3.Row | None:

@@ -49,6 +49,12 @@ class TokenRequest(RequestSchema):
             raise ValidationError(f"The security code of this card has {length} digits.", "cvc")
 
 
+class VoidRequest(RequestSchema):
+    """Which key to give up."""
+
+    idempotency_key = PlainString(required=True, max_length=255)
+
+
 class ChargeRequest(RequestSchema):
     """What to charge."""
 

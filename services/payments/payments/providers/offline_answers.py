@@ -8,7 +8,7 @@ from marshmallow import ValidationError, fields, validate
 
 from chassis.messages import MoneySchema, PlainString, StrictInteger, TolerantSchema, UtcDateTime
 from kernel.money import Money
-from payments.domain.provider import Captured, Card, Declined, NotSeen, Outcome, Unknown
+from payments.domain.provider import Captured, Card, Declined, NotSeen, Outcome, Unknown, Voided
 
 #: A refusal of the request itself: nothing was charged, and asking again cannot change it.
 _REFUSED_FOR_GOOD = (400, 422)
@@ -40,6 +40,13 @@ class _Charge(TolerantSchema):
 
 class _Charges(TolerantSchema):
     items = fields.List(fields.Nested(_Charge), required=True, validate=validate.Length(max=1))
+    voided = fields.Boolean(load_default=False, truthy={True}, falsy={False})
+
+
+class _VoidAnswer(TolerantSchema):
+    idempotency_key = PlainString(required=True, max_length=255)
+    voided = fields.Boolean(required=True, truthy={True}, falsy={False})
+    charge = fields.Nested(_Charge, required=True, allow_none=True)
 
 
 def outcome_of_charge(key: str, status: int, body: Any) -> Outcome:
@@ -55,6 +62,8 @@ def outcome_of_charge(key: str, status: int, body: Any) -> Outcome:
             return _read(key, _Charge().load(body))
         if status == 402:
             return Declined(_Refusal().load(body)["error"]["code"])
+        if status == 410 and _Refusal().load(body)["error"]["code"] == "key_voided":
+            return Voided()
         if status in _REFUSED_FOR_GOOD:
             _Refusal().load(body)
             return Declined("processing_error")
@@ -68,10 +77,25 @@ def outcome_of_find(key: str, status: int, body: Any) -> Outcome | NotSeen:
     if status != 200:
         return Unknown(f"status {status}")
     try:
-        items = _Charges().load(body)["items"]
+        found = _Charges().load(body)
     except ValidationError:
         return Unknown("garbage with status 200")
-    return _read(key, items[0]) if items else NotSeen()
+    if found["items"]:
+        return Unknown("a voided charge") if found["voided"] else _read(key, found["items"][0])
+    return Voided() if found["voided"] else NotSeen()
+
+
+def outcome_of_void(key: str, status: int, body: Any) -> Outcome:
+    """What an answer to ``POST /charges/void`` means."""
+    if status != 200:
+        return Unknown(f"status {status}")
+    try:
+        answer = _VoidAnswer().load(body)
+    except ValidationError:
+        return Unknown("garbage with status 200")
+    if answer["idempotency_key"] != key or answer["voided"] == bool(answer["charge"]):
+        return Unknown("a void that contradicts itself")
+    return Voided() if answer["voided"] else _read(key, answer["charge"])
 
 
 def _read(key: str, charge: dict[str, Any]) -> Outcome:

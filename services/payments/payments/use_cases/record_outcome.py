@@ -9,7 +9,7 @@ from chassis import failpoints
 from kernel.clock import rfc3339
 from payments import messages, storage
 from payments.domain.declines import decline, decline_code
-from payments.domain.provider import Attempt, Captured, Declined, Outcome, believe
+from payments.domain.provider import Attempt, Captured, Declined, Outcome, Voided, believe
 
 if TYPE_CHECKING:
     from chassis.persistence import Transaction
@@ -31,8 +31,10 @@ def record_outcome(app: App, attempt: Attempt, outcome: Outcome) -> Outcome:
             _captured(tx, attempt, believed)
         elif isinstance(believed, Declined):
             _declined(tx, attempt, believed)
+        elif isinstance(believed, Voided):
+            _voided(tx, attempt)
         else:
-            storage.check_later(tx, attempt)
+            storage.check_later(tx, attempt, believed.retry_after_s)
             _log.warning("payment attempt %s is unsettled: %s", attempt.id, believed.reason)
     return believed
 
@@ -61,3 +63,9 @@ def _declined(tx: Transaction, attempt: Attempt, declined: Declined) -> None:
             {"order_id": attempt.order_id, "intent_id": attempt.intent_id, "decline": decline(code)},
         )
         _log.info("payment attempt %s failed: %s", attempt.id, code)
+
+
+def _voided(tx: Transaction, attempt: Attempt) -> None:
+    if storage.mark_voided(tx, attempt):
+        tx.emit(messages.VOIDED, {"order_id": attempt.order_id, "intent_id": attempt.intent_id})
+        _log.info("payment attempt %s voided", attempt.id)

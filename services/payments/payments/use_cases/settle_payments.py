@@ -32,7 +32,12 @@ def settle_payments(app: App) -> int:
 
 
 def settle_attempt(app: App, attempt: Attempt) -> Outcome:
-    """Ask the provider about the attempt's key, and charge (with the same key) if nothing has reached it."""
+    """Ask the provider about the attempt's key, and charge (with the same key) if nothing has reached it.
+
+    One that is to be given up is never charged again: the provider is asked to void it until it has answered.
+    """
+    if attempt.void_wanted:
+        return record_outcome(app, attempt, app.provider.void(attempt.key))
     found = app.provider.find(attempt.key)
     if isinstance(found, NotSeen):
         found = app.provider.charge(attempt.key, attempt.token, attempt.amount, attempt.order_id)

@@ -1,0 +1,116 @@
+"""Cancel an unpaid order: its payment is given up, or found to have been taken. One of the two, never both.
+
+The wish is committed first, with the key; from then on nobody collects for the order. Payments has the provider decide
+which came first, and what it says comes through `settle_order` like every other outcome, so that a process that dies
+in between leaves nothing undone (`resume_orders`).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cart import storage
+from cart.bootstrap import App
+from cart.domain.order import VOIDED, Order, State, next_attempt_at
+from cart.use_cases.settle_order import settle_order
+from cart.use_cases.views import BUYERS, order_view
+from chassis.identity import Identity
+from chassis.persistence import Answer as KnownAnswer
+from chassis.persistence import IdempotencyKeys, Transaction, request_hash
+from kernel.errors import Refusal, conflict, not_found
+
+Answer = dict[str, Any]
+
+
+def cancel_order(app: App, caller: Identity, *, idempotency_key: str, id: str) -> Answer:
+    """Cancel an order of the caller's organisation that is not paid.
+
+    Args:
+        app: the parts.
+        caller: a buyer.
+        idempotency_key: the same for every retry of this request.
+        id: the order's.
+
+    Returns:
+        ``{"order", "replayed", "status"}``: 200 and the cancelled order (one that was cancelled before, too); 202 and
+        the order as it is while the payment provider has not answered: it is asked until it has.
+
+    Raises:
+        Refusal: `forbidden`; `not_found`; `order_already_paid`; `order_needs_a_person`; `idempotency_key_reused`,
+            `idempotency_key_in_flight`.
+    """
+    caller.require(*BUYERS)
+    request = request_hash("cancel_order", {"user_id": caller.user_id, "id": id})
+    with app.database.transaction() as transaction:
+        known, order = _begin(app, transaction, caller, idempotency_key, request, id)
+    if known is not None and known.answer is not None:
+        return _reply(known.answer, replayed=True)
+    if order.state is State.PENDING_PAYMENT:
+        settle_order(app, id, app.payments.void(order))
+    elif order.state is State.AWAITING_PAYMENT:
+        settle_order(app, id, VOIDED)  # no provider has heard of it: a wire or check that came first is in the order
+    return _reply(_finish(app, caller, idempotency_key, id), replayed=known is not None)
+
+
+def _begin(
+    app: App, transaction: Transaction, caller: Identity, key: str, request: str, order_id: str
+) -> tuple[KnownAnswer | None, Order]:
+    """Take the key and note the wish; what is known about the key, and the order as it was."""
+    if storage.read_order(transaction, order_id, caller.organization_id) is None:
+        raise not_found("order")
+    known = IdempotencyKeys(transaction, caller.organization_id).begin(key, request, order_id)
+    locked = storage.lock_order(transaction, order_id)
+    if locked is None:
+        raise not_found("order")
+    order, _ = locked
+    if known is not None and (known.answer is not None or order.state is not State.PENDING_PAYMENT):
+        return known, order
+    if known is not None and order.next_attempt_at > transaction.now:
+        raise conflict(
+            "idempotency_key_in_flight", "The first request with this Idempotency-Key is still under way. Ask again."
+        )
+    if order.problem is not None:
+        raise conflict(
+            "order_needs_a_person", "Something is wrong with this order's payment. Our staff is looking at it."
+        )
+    if order.state is State.PENDING_PAYMENT:
+        settings = app.settings
+        storage.request_cancel(
+            transaction,
+            order,
+            next_attempt_at(transaction.now, order.attempts, settings.resume_after_s, settings.resume_at_most_s),
+        )
+    return known, order
+
+
+def _finish(app: App, caller: Identity, key: str, order_id: str) -> Answer:
+    """The answer by what the order has come to; kept under the key if that is final."""
+    with app.database.transaction() as transaction:
+        locked = storage.lock_order(transaction, order_id)
+        if locked is None:
+            raise not_found("order")
+        order, _ = locked
+        if order.state is State.PENDING_PAYMENT:
+            return {"order": order_view(order), "status": 202}
+        answer: Answer = {"order": order_view(order), "status": 200}
+        if order.state is not State.CANCELLED:
+            answer = {"refusal": _already_paid(order).as_dict()}
+        IdempotencyKeys(transaction, caller.organization_id).finish(key, answer)
+        return answer
+
+
+def _already_paid(order: Order) -> Refusal:
+    return conflict(
+        "order_already_paid",
+        "The order was paid before it could be cancelled. What was bought is yours; ask us if you want a refund.",
+        {"order_id": order.id},
+    )
+
+
+def _reply(answer: Answer, *, replayed: bool) -> Answer:
+    if "refusal" in answer:
+        refusal = Refusal.from_dict(answer["refusal"])
+        if replayed:
+            refusal.extra["replayed"] = True
+        raise refusal
+    return {**answer, "replayed": replayed}
