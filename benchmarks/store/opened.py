@@ -66,7 +66,8 @@ def opened(
     """
     folder.mkdir()
     servers = {"AMQP_URI": rabbit.uri, "DATABASE_URL": postgres.url()}
-    environment = {**os.environ, **servers, "NOTIFICATIONS_SMTP_URL": smtp_url}
+    # the provider's webhooks repeat what the answers to charges have said: not part of a checkout
+    environment = {**os.environ, **servers, "NOTIFICATIONS_SMTP_URL": smtp_url, "PAYMENTS_WEBHOOK_URL": ""}
     command = ["punchcard", "services", "--port", str(free_port()), "--folder", str(folder)]
     with children.running(command, environment, folder / "store.log", "is open"):
         assert rabbit.process is not None

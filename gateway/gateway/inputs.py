@@ -38,6 +38,10 @@ class Secret(fields.String):
         return text
 
 
+class Nothing(RequestSchema):
+    """No field at all; the body may be left out."""
+
+
 class NewSession(RequestSchema):
     """Who wants to sign in."""
 

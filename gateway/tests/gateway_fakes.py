@@ -51,6 +51,10 @@ ORDER = {
     "placed_at": "2026-11-22T12:00:00.000Z", "expires_at": None, "paid_at": "2026-11-22T12:00:01.000Z",
     "fulfilled_at": None, "cancel_reason": None, "next_action": None,
 }  # fmt: skip
+CANCELLED = {
+    **ORDER, "state": "cancelled", "payment": {"method": "card", "state": "failed", "card": None}, "paid_at": None,
+    "cancel_reason": "cancelled_on_request",
+}  # fmt: skip
 ORDER_CARD = {"id": "scc_1", "number_masked": "SCC-****-****-04HB", "state": "issued"}
 CARD = {
     **ORDER_CARD, "credits": 120, "issued_at": "2026-11-22T12:00:02.000Z", "claimed_at": None, "expires_at": None,
@@ -117,6 +121,7 @@ REPLIES: dict[str, Any] = {
     "cart.remove_line": CART,
     "cart.apply_deployment": APPLIED,
     "cart.place_order": {"order": ORDER, "replayed": False, "status": 201},
+    "cart.cancel_order": {"order": CANCELLED, "replayed": False, "status": 200},
     "cart.list_orders": page_of(ORDER),
     "cart.get_order": ORDER,
     "credits.cards_of_orders": {"items": [{"order_id": "ord_1", "cards": [ORDER_CARD]}]},
@@ -126,6 +131,7 @@ REPLIES: dict[str, Any] = {
     "credits.get_card": CARD,
     "credits.preview_card": PREVIEW,
     "credits.claim_card": {"card": CARD, "credits": 120, "balance": 240, "replayed": False},
+    "payments.receive_webhook": {},
     "cart.list_dead_letters": page_of(DEAD_LETTER),
     "cart.replay_dead_letters": {"replayed": 1, "remaining": 0},
     **{f"health.{name}": {} for name in ("accounts", "catalog", "cart", "payments", "credits", "notifications")},

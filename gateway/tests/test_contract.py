@@ -46,6 +46,8 @@ REQUESTS: dict[str, tuple[str, str, Any]] = {
             "expected_total": {"amount_minor": 1, "currency": "USD"},
         },
     ),
+    "cart.cancel_order": ("POST", "/v1/orders/ord_1/cancel", {}),
+    "payments.receive_webhook": ("POST", "/v1/webhooks/payments", {"id": "evt_1"}),
     "cart.list_orders": ("GET", f"/v1/orders?state=paid&kind=order&purchase_order=PO-77&{PAGE}", None),
     "cart.get_order": ("GET", "/v1/orders/ord_1", None),
     "credits.cards_of_orders": ("GET", "/v1/orders/ord_1", None),

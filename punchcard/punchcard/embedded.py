@@ -31,11 +31,12 @@ from gateway.app import create_app
 from gateway.identities import IdentityCache
 from gateway.settings import read as read_gateway_settings
 from gateway.wsgi import listen
+from payments.offline_provider import Target
 from payments.offline_provider import create_app as create_provider
 from punchcard import demo_data
 from punchcard.keys import kept_keys
 from punchcard.mailbox import create_app as create_mailbox
-from punchcard.parts import SERVICES, sqlite_urls
+from punchcard.parts import SERVICES, sqlite_urls, webhook_url
 from punchcard.says import CannotStart, say
 
 _log = logging.getLogger(__name__)
@@ -76,9 +77,13 @@ def run(folder: Path, port: int) -> None:
             if runner.migrate_service(name, Environment()):
                 say(f"database of {name}: brought up to date")
         demo = demo_data.write(os.environ, folder / "demo.json", base_url, provider_url=provider_url)
-        _serve(provider, create_provider(folder / "provider.db", keys["PAYMENTS_PROVIDER_KEY"]))
+        webhooks = Target(webhook_url(base_url), keys["PAYMENTS_WEBHOOK_SECRET"])
+        bank = create_provider(folder / "provider.db", keys["PAYMENTS_PROVIDER_KEY"], webhooks=webhooks)
+        _serve(provider, bank)
         _start_services(stack)
         _serve(site, _site(folder, stack))
+        bank.extensions["courier"].start()
+        stack.callback(bank.extensions["courier"].stop)
         _greet(demo, folder)
         _wait_for_signal()
         say("\nstopping: finishing what is under way")

@@ -33,3 +33,8 @@ def postgres_urls(server: str) -> dict[str, str]:
                 connection.execute(sa.text(f'CREATE DATABASE "{database}"'))
             urls[f"{name.upper()}_DATABASE_URL"] = url.set(database=database).render_as_string(hide_password=False)
     return urls
+
+
+def webhook_url(base_url: str) -> str:
+    """Where the payment provider tells a store what became of charges."""
+    return f"{base_url}/v1/webhooks/payments"

@@ -24,7 +24,7 @@ import requests
 from chassis.local_servers import PrivatePostgres, PrivateRabbit, ensure_installed, free_port, temporary_folder
 from punchcard import demo_data
 from punchcard.keys import kept_keys
-from punchcard.parts import SERVICES, postgres_urls
+from punchcard.parts import SERVICES, postgres_urls, webhook_url
 from punchcard.says import CannotStart, say
 
 _READY_TIMEOUT_S = 60
@@ -35,11 +35,11 @@ _KEYS = {
     "accounts": ("IDENTITY_SIGNING_KEY", "ACCOUNTS_SEALING_KEY"),
     "catalog": (),
     "cart": (),
-    "payments": ("PAYMENTS_PROVIDER_KEY",),
+    "payments": ("PAYMENTS_PROVIDER_KEY", "PAYMENTS_WEBHOOK_SECRET"),
     "credits": ("CREDITS_SEALING_KEY", "CREDITS_CODE_PEPPER", "NOTIFICATIONS_SEALING_PUBLIC_KEY"),
     "notifications": ("NOTIFICATIONS_SEALING_KEY",),
     "gateway": ("ACCOUNTS_SEALING_PUBLIC_KEY", "CREDITS_SEALING_PUBLIC_KEY"),
-    "provider": ("PAYMENTS_PROVIDER_KEY",),
+    "provider": ("PAYMENTS_PROVIDER_KEY", "PAYMENTS_WEBHOOK_SECRET"),
     "mailbox": (),
 }
 
@@ -130,6 +130,7 @@ class Store:
             "AMQP_URI": amqp_uri,
             "IDENTITY_PUBLIC_KEY": keys["IDENTITY_PUBLIC_KEY"],
             "PAYMENTS_PROVIDER_URL": f"http://127.0.0.1:{provider}",
+            "PAYMENTS_WEBHOOK_URL": self.environment.get("PAYMENTS_WEBHOOK_URL", webhook_url(base_url)),
             "NOTIFICATIONS_SMTP_URL": self.environment.get("NOTIFICATIONS_SMTP_URL", f"smtp://127.0.0.1:{smtp}"),
             "NOTIFICATIONS_SENDER": self.environment.get("NOTIFICATIONS_SENDER", "Punchcard <store@punchcard.example>"),
             "PUNCHCARD_PUBLIC_URL": base_url,

@@ -12,6 +12,7 @@ from gateway.routes import (
     reading,
     sessions,
     support_cards,
+    webhooks,
 )
 
 BLUEPRINTS = (
@@ -23,6 +24,7 @@ BLUEPRINTS = (
     orders.routes,
     credit.routes,
     support_cards.routes,
+    webhooks.routes,
     admin.routes,
     health.routes,
     reading.routes,

@@ -27,7 +27,14 @@ class _PlacedReply(Schema):
     status = fields.Integer(required=True, validate=validate.OneOf([201, 202]))
 
 
+class _CancelledReply(_PlacedReply):
+    """What became of the wish to cancel."""
+
+    status = fields.Integer(required=True, validate=validate.OneOf([200, 202]))
+
+
 _PLACED_REPLY = _PlacedReply()
+_CANCELLED_REPLY = _CancelledReply()
 
 
 @routes.route("", methods=["POST"])
@@ -73,6 +80,27 @@ def list_orders(query: dict[str, Any]) -> Response:
 def get(order_id: str) -> Response:
     """One order, with the support credit cards that came of it."""
     return answer(_with_cards([ask("cart", "get_order", {"id": order_id})])[0])
+
+
+@routes.route("/<id:order_id>/cancel", methods=["POST"])
+@needs_key
+@routes.response(200, outputs.Order, description="Cancelled; nothing was charged, and nothing will be")
+@routes.alt_response(
+    202, schema=outputs.Order, description="The payment provider has not answered yet: poll", headers=_LOCATION,
+    success=True,
+)  # fmt: skip
+@routes.alt_response(409, "CONFLICT")
+@routes.arguments(inputs.Nothing(), required=False)
+def cancel(_body: dict[str, Any], order_id: str, idempotency_key: str) -> Response:
+    """Cancel an unpaid order. 409 `order_already_paid` if the payment was faster: then it goes on to paid."""
+    reply = ask(
+        "cart", "cancel_order", {"id": order_id, "idempotency_key": idempotency_key}, reply=_CANCELLED_REPLY,
+        timeout_s=backend().settings.checkout_timeout_s,
+    )  # fmt: skip
+    headers = replayed(reply)
+    if reply["status"] == 202:
+        headers |= {"Location": f"/v1/orders/{order_id}", "Retry-After": "1"}
+    return answer({**reply["order"], "support_cards": []}, reply["status"], headers)  # unpaid: there are none
 
 
 def _with_cards(orders: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
