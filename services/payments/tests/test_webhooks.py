@@ -27,6 +27,7 @@ from payments.use_cases.settle_payments import settle_payments
 
 Pay = Callable[..., dict[str, Any]]
 NEW, OLD = "the new secret", "the old secret"
+AFTER_S = (1.0, 3.0)
 
 
 @pytest.fixture
@@ -221,7 +222,7 @@ def shop() -> Iterator[Shop]:
 
 @pytest.fixture
 def provider(tmp_path: Path, shop: Shop, clock: FixedClock) -> Iterator[Any]:
-    app = create_app(tmp_path / "book.db", "key", clock=clock, webhooks=Target(shop.url, NEW))
+    app = create_app(tmp_path / "book.db", "key", clock=clock, webhooks=Target(shop.url, NEW, AFTER_S))
     yield app
     app.extensions["book"].close()
 
@@ -274,7 +275,7 @@ def test_what_nobody_takes_is_sent_again_even_after_a_restart(
     assert courier.deliver_due() == 2
     clock.advance(seconds=1)
     assert courier.deliver_due() == 0, "the pause grows"
-    again = create_app(tmp_path / "book.db", "key", clock=clock, webhooks=Target(shop.url, NEW))
+    again = create_app(tmp_path / "book.db", "key", clock=clock, webhooks=Target(shop.url, NEW, AFTER_S))
     shop.status = 204
     clock.advance(seconds=1)
     assert again.extensions["courier"].deliver_due() == 2
@@ -284,7 +285,7 @@ def test_what_nobody_takes_is_sent_again_even_after_a_restart(
 
 
 def test_nobody_there_is_sent_again(tmp_path: Path, clock: FixedClock) -> None:
-    app = create_app(tmp_path / "book.db", "key", clock=clock, webhooks=Target("http://127.0.0.1:1/", NEW))
+    app = create_app(tmp_path / "book.db", "key", clock=clock, webhooks=Target("http://127.0.0.1:1/", NEW, AFTER_S))
     app.extensions["book"].charge("key-1", CHARGE)
     clock.advance(minutes=1)
     for _ in range(10):

@@ -31,12 +31,13 @@ class Target:
     Args:
         url: of the merchant.
         secret: signs them; the merchant knows it.
-        after_s: seconds after which each copy is sent; two copies by default, since a merchant must bear that.
+        after_s: seconds after which each copy is sent. Late by default, when the merchant has long lost patience with
+            a card that times out, and twice: it must bear both.
     """
 
     url: str
     secret: str = field(repr=False)
-    after_s: tuple[float, ...] = (1.0, 3.0)
+    after_s: tuple[float, ...] = (10.0, 30.0)
 
 
 class Courier:
