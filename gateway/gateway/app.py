@@ -7,6 +7,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from chassis.sealing import Sealer
 from gateway import openapi, problems
+from gateway.admission import Gate
 from gateway.edge import ROUTE, Edge
 from gateway.identities import IdentityCache
 from gateway.routes import BLUEPRINTS
@@ -44,7 +45,8 @@ def create_app(settings: Settings, rpc: Rpc, identities: IdentityCache) -> Flask
     app.after_request(_harden)
     if settings.trusted_proxies:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=settings.trusted_proxies)  # type: ignore[method-assign]  # Flask's way
-    app.wsgi_app = Edge(app.wsgi_app)  # type: ignore[method-assign]  # to wrap an application
+    gate = Gate(app.wsgi_app, settings.threads, settings.waiting)
+    app.wsgi_app = Edge(gate)  # type: ignore[method-assign]  # Flask's way to wrap an application
     return app
 
 

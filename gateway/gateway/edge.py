@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from chassis import context
+from chassis.observability import metrics
 from gateway.screening import holds_card_number
 from kernel.ids import new_id
 
@@ -23,6 +24,7 @@ ROUTE = "punchcard.route"
 #: Seconds after which nobody waits for an answer; the worker cuts the connection a little later.
 DEADLINE_S = 25.0
 
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _SANE = re.compile(r"[A-Za-z0-9._-]{8,64}")
 
 
@@ -49,13 +51,16 @@ class Edge:
             try:
                 return self._application(environ, start)
             finally:
+                method, route, status = _method(environ), environ.get(ROUTE, "unmatched"), int(statuses[-1][:3])
+                duration_s = time.monotonic() - started
+                metrics.HTTP_REQUEST_S.labels(method, route, status).observe(duration_s)
                 _log.info(
                     "request",
                     extra={
-                        "method": _method(environ),
-                        "route": environ.get(ROUTE, "unmatched"),
-                        "status": int(statuses[-1][:3]),
-                        "duration_ms": round((time.monotonic() - started) * 1000, 1),
+                        "method": method,
+                        "route": route,
+                        "status": status,
+                        "duration_ms": round(duration_s * 1000, 1),
                     },
                 )
 
@@ -68,4 +73,4 @@ def _correlation_id(offered: str) -> str:
 
 def _method(environ: WSGIEnvironment) -> str:
     method = str(environ.get("REQUEST_METHOD", ""))
-    return method if method.isalpha() and len(method) <= 10 else "other"
+    return method if method in _METHODS else "other"

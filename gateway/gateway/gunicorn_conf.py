@@ -15,7 +15,9 @@ wsgi_app = "gateway.wsgi:application()"
 bind = _settings.bind
 reuse_port = _settings.reuse_port  # several gateways share one port of one machine
 workers = 1
-threads = _settings.threads
+#: Threads that say "over capacity" and "I am alive" while the others work or wait for their turn.
+_SPARE_THREADS = 8
+threads = _settings.threads + _settings.waiting + _SPARE_THREADS
 worker_class = "gateway.worker.Worker"
 preload_app = False  # the connections to the bus must be made after the fork
 timeout = 60  # of a worker whose main loop hangs; requests have deadlines of their own

@@ -62,6 +62,18 @@ class Problem(Exception):  # RFC 9457 calls it so
         self.detail = detail
 
 
+def problem_body(status: int, code: str, detail: str, correlation_id: str) -> dict[str, Any]:
+    """The members that every problem has."""
+    return {
+        "type": f"urn:punchcard:problem:{code}",
+        "title": code.replace("_", " ").capitalize(),
+        "status": status,
+        "detail": detail,
+        "code": code,
+        "correlation_id": correlation_id,
+    }
+
+
 def problem(
     status: int,
     code: str,
@@ -71,15 +83,7 @@ def problem(
     extra: Mapping[str, Any] | None = None,
 ) -> Response:
     """The body of RFC 9457; `extra` adds members and never replaces one."""
-    body: dict[str, Any] = {
-        **(extra or {}),
-        "type": f"urn:punchcard:problem:{code}",
-        "title": code.replace("_", " ").capitalize(),
-        "status": status,
-        "detail": detail,
-        "code": code,
-        "correlation_id": context.correlation_id(),
-    }
+    body = {**(extra or {}), **problem_body(status, code, detail, context.correlation_id())}
     if errors:
         body["errors"] = errors
     response = current_app.response_class(write_json(body), status, content_type=MEDIA_TYPE)

@@ -18,6 +18,7 @@ class Settings:
         bind: where gunicorn listens, ``host:port``.
         reuse_port: whether several gateway processes of one machine share `bind`; the kernel spreads connections.
         threads: how many requests one process works on at once.
+        waiting: how many more wait for a moment; what comes on top is 503 at once.
         rpc_timeout_s: how long a service may take to answer, in seconds.
         checkout_timeout_s: how long placing an order may take, in seconds: a payment provider is behind it.
         health_timeout_s: how long a service may take to say that it is well, in seconds.
@@ -32,6 +33,7 @@ class Settings:
     bind: str = "127.0.0.1:8000"
     reuse_port: bool = False
     threads: int = 24
+    waiting: int = 48
     rpc_timeout_s: int = 5
     checkout_timeout_s: int = 20
     health_timeout_s: int = 2
@@ -53,6 +55,7 @@ def read(environment: Environment) -> Settings:
         bind=environment.text("GATEWAY_BIND", "127.0.0.1:8000"),
         reuse_port=environment.integer("GATEWAY_REUSE_PORT", 0, minimum=0) > 0,
         threads=environment.integer("GATEWAY_THREADS", 24),
+        waiting=environment.integer("GATEWAY_WAITING", 48, minimum=0),
         rpc_timeout_s=environment.integer("GATEWAY_RPC_TIMEOUT_S", 5),
         checkout_timeout_s=environment.integer("GATEWAY_CHECKOUT_TIMEOUT_S", 20),
         health_timeout_s=environment.integer("GATEWAY_HEALTH_TIMEOUT_S", 2),

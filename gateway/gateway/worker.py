@@ -13,7 +13,7 @@ from gunicorn.http import errors
 from gunicorn.workers.gthread import ThreadWorker
 
 from gateway.jsontext import write_json
-from gateway.problems import MEDIA_TYPE
+from gateway.problems import MEDIA_TYPE, problem_body
 from kernel.ids import new_id
 
 _log = logging.getLogger(__name__)
@@ -70,16 +70,7 @@ class Worker(ThreadWorker):
 
 
 def _written(status: int, code: str, detail: str, correlation_id: str) -> bytes:
-    body = write_json(
-        {
-            "type": f"urn:punchcard:problem:{code}",
-            "title": code.replace("_", " ").capitalize(),
-            "status": status,
-            "detail": detail,
-            "code": code,
-            "correlation_id": correlation_id,
-        }
-    ).encode()
+    body = write_json(problem_body(status, code, detail, correlation_id)).encode()
     head = (
         f"HTTP/1.1 {status} {code.replace('_', ' ')}\r\nConnection: close\r\nContent-Type: {MEDIA_TYPE}\r\n"
         f"Content-Length: {len(body)}\r\nX-Correlation-Id: {correlation_id}\r\n\r\n"

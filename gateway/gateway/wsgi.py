@@ -8,7 +8,8 @@ from flask import Flask
 
 from chassis import failpoints
 from chassis.messaging.broadcast import Broadcast
-from chassis.rpc import RpcClient
+from chassis.observability import metrics
+from chassis.rpc import RpcClient, circuit_samples
 from chassis.settings import Environment
 from gateway.app import create_app
 from gateway.identities import REVOKED_EVENT, CredentialRevoked, IdentityCache
@@ -38,9 +39,11 @@ def application() -> Flask:
     identities = IdentityCache(settings.identity_lifetime_s, clock=failpoints.clock(environment))
     broadcast = listen(identities, settings.amqp_uri)
     app = create_app(settings, rpc, identities)
+    metrics.sample("gateway", lambda: circuit_samples("gateway", rpc))
+    served = metrics.serve(Environment())
     rpc.start()
     broadcast.start()
-    app.extensions[_STOPS] = (broadcast.stop, rpc.stop)
+    app.extensions[_STOPS] = (broadcast.stop, rpc.stop, *([served[0].shutdown] if served else []))
     return app
 
 

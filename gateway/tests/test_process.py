@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import socket
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 import requests
-from gateway_fakes import ACCOUNTS, CREDITS, ORGANIZATION, USER
+from gateway_fakes import ORGANIZATION, USER
+from gateway_process import ENVIRONMENT, Process, read_all, running
 
 from chassis.messages import ENVELOPE
 from chassis.messaging.link import Link, connect
@@ -24,15 +21,6 @@ from gateway.identities import IdentityCache
 from gateway.settings import read
 from gateway.wsgi import listen
 from kernel.ids import new_id
-
-ENVIRONMENT = {
-    "ACCOUNTS_SEALING_PUBLIC_KEY": ACCOUNTS.public_key,
-    "CREDITS_SEALING_PUBLIC_KEY": CREDITS.public_key,
-    "AMQP_URI": "amqp://nobody@127.0.0.1:1//",  # no bus: the process must live all the same
-    "GATEWAY_HEALTH_TIMEOUT_S": "1",
-    "GATEWAY_RPC_TIMEOUT_S": "1",
-    "GATEWAY_THREADS": "4",
-}
 
 
 def test_settings_name_every_problem() -> None:
@@ -88,45 +76,10 @@ def _authenticated(_: str) -> dict[str, object]:
     return {"identity": "x", "believed_until": soon, "expires_at": None, "user": USER, "organization": ORGANIZATION}
 
 
-class Process:
-    """A running gateway."""
-
-    def __init__(self, port: int, process: subprocess.Popen[bytes], log: Path) -> None:
-        self.port = port
-        self.url = f"http://127.0.0.1:{port}"
-        self.process = process
-        self.log = log
-
-    def raw(self, request: bytes) -> bytes:
-        """Send bytes and read until the other side closes."""
-        with socket.create_connection(("127.0.0.1", self.port), timeout=20) as connection:
-            connection.sendall(request)
-            received = b""
-            while chunk := connection.recv(65536):
-                received += chunk
-            return received
-
-
 @pytest.fixture(scope="module")
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
-    log = tmp_path_factory.mktemp("gateway") / "gateway.log"
-    with socket.socket() as listener, log.open("wb") as written:
-        listener.bind(("127.0.0.1", 0))
-        listener.listen(64)
-        os.set_inheritable(listener.fileno(), True)
-        process = subprocess.Popen(
-            [sys.executable, "-m", "gunicorn", "-c", "python:gateway.gunicorn_conf"],
-            env={**os.environ, **ENVIRONMENT, "GATEWAY_BIND": f"fd://{listener.fileno()}"},
-            pass_fds=[listener.fileno()], stderr=written, stdout=written,
-        )  # fmt: skip
-        found = Process(listener.getsockname()[1], process, log)
-    try:
-        # the socket listens already, so the first request waits in its queue until a worker takes it
-        assert requests.get(f"{found.url}/healthz", timeout=60).json() == {"status": "ok"}, log.read_text()
+    with running(tmp_path_factory.mktemp("gateway")) as found:
         yield found
-    finally:
-        process.kill()
-        process.wait()
 
 
 def test_it_is_alive_and_says_that_it_is_not_ready(gateway: Process) -> None:
@@ -186,8 +139,6 @@ def test_stops_on_sigterm_after_the_request_under_way(gateway: Process) -> None:
         requests.get(f"{gateway.url}/healthz", timeout=30)  # by then the slow one has been accepted
         gateway.process.send_signal(signal.SIGTERM)
         slow.sendall(b"}")
-        received = b""
-        while chunk := slow.recv(65536):
-            received += chunk
+        received = read_all(slow)
     assert received.startswith(b"HTTP/1.1 422 ")
     assert gateway.process.wait(30) == 0

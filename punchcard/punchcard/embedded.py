@@ -24,7 +24,7 @@ from typing import Any
 import eventlet
 import eventlet.wsgi
 
-from chassis.observability import logs
+from chassis.observability import logs, metrics
 from chassis.rpc import RpcClient
 from chassis.settings import Environment
 from gateway.app import create_app
@@ -77,6 +77,7 @@ def run(folder: Path, port: int) -> None:
             if runner.migrate_service(name, Environment()):
                 say(f"database of {name}: brought up to date")
         demo = demo_data.write(os.environ, folder / "demo.json", base_url, provider_url=provider_url)
+        metrics.serve(Environment())
         webhooks = Target(webhook_url(base_url), keys["PAYMENTS_WEBHOOK_SECRET"])
         bank = create_provider(folder / "provider.db", keys["PAYMENTS_PROVIDER_KEY"], webhooks=webhooks)
         _serve(provider, bank)

@@ -43,6 +43,9 @@ _KEYS = {
     "mailbox": (),
 }
 
+#: What is no part of a real store, and counts nothing.
+_UNWATCHED = ("provider", "mailbox")
+
 
 @dataclass
 class Child:
@@ -53,12 +56,14 @@ class Child:
         command: what runs.
         environment: all it sees.
         log: where its output goes.
+        metrics_port: where it shows what it counts, if it does.
     """
 
     name: str
     command: list[str]
     environment: dict[str, str]
     log: Path
+    metrics_port: int | None = None
     process: subprocess.Popen[bytes] | None = None
     died_at: float | None = None
 
@@ -226,7 +231,10 @@ class Store:
                 full = name if number == 1 else f"{name}.{number}"
                 extra = {"GATEWAY_REUSE_PORT": "1"} if name == "gateway" and self.scale.get(name, 1) > 1 else {}
                 log = self.folder / "logs" / f"{full}.log"
-                self.children.append(Child(full, command, {**environment, **extra}, log))
+                metrics = None if name in _UNWATCHED else free_port()
+                if metrics is not None:
+                    extra["PUNCHCARD_METRICS_PORT"] = str(metrics)
+                self.children.append(Child(full, command, {**environment, **extra}, log, metrics))
 
     def wait_ready(self, base_url: str) -> None:
         """Wait until every service answers.
@@ -254,7 +262,12 @@ class Store:
     def note(self) -> None:
         """Write down which processes there are now."""
         known = [
-            {"name": child.name, "pid": child.process.pid, "log": str(child.log)}
+            {
+                "name": child.name,
+                "pid": child.process.pid,
+                "log": str(child.log),
+                **({"metrics": f"http://127.0.0.1:{child.metrics_port}/metrics"} if child.metrics_port else {}),
+            }
             for child in self.children
             if child.process is not None
         ]

@@ -37,6 +37,8 @@ from chassis.messaging.topology import (
     probe_queue,
     rpc_queue,
 )
+from chassis.observability.metrics import EVENTS, RPC_EXPIRED, RPC_REQUEST_S, sample
+from chassis.observability.sampled import service_sampler
 from chassis.rpc import wire
 from chassis.rpc.requests import Method, RequestDesk
 from chassis.runtime import Runtime
@@ -74,6 +76,9 @@ class BusServer(SharedExtension):
         self._stopping = False
         #: What is on the broker with other arguments than this version declares; the service is not ready while it is.
         self._mismatches: list[Mismatch] = []
+        #: The counters of what is handled, by queue; the durations of requests, by method and outcome.
+        self._handled: dict[str, Any] = {}
+        self._durations: dict[tuple[str, str], Any] = {}
 
     @property
     def _service(self) -> str:
@@ -87,6 +92,12 @@ class BusServer(SharedExtension):
         self._listener = Listener(runtime.broker_uri, self._service, self._set_up, tend=self._tend)
 
     def start(self) -> None:
+        self._handled = {queue: EVENTS.labels(queue, "handled") for queue in self.handlers}
+        queues = [rpc_queue(self._service), *self.handlers]
+        sample(
+            self._service,
+            service_sampler(self._runtime, queues, lambda: self._in_flight, lambda: len(self._mismatches)),
+        )
         self._listener.start()
         if not self._listener.wait_ready(30):
             _log.warning("%s still waits for the bus", self._service)
@@ -178,6 +189,7 @@ class BusServer(SharedExtension):
         timeout_ms = arrived.headers.get(wire.TIMEOUT_HEADER)
         deadline = link.earliest_arrival() + timeout_ms / 1000 if isinstance(timeout_ms, int) else None
         if deadline is not None and deadline <= time.monotonic():
+            RPC_EXPIRED.labels(self._service).inc()
             self._ack(link, message)  # nobody waits for it any longer
             return
         identity = arrived.headers.get(wire.IDENTITY_HEADER)
@@ -189,7 +201,8 @@ class BusServer(SharedExtension):
         except Refusal as refusal:
             self._reply(link, message, request, self._requests.refuse(refusal, request))
             return
-        self._spawn(method, call, request, partial(self._finish_request, link, message, method, request))
+        began = time.monotonic()
+        self._spawn(method, call, request, partial(self._finish_request, link, message, method, request, began))
 
     def _on_probe(self, link: Link, message: Any) -> None:
         """Whether the bus and the database answer, said outside of the worker pool: busy is not dead."""
@@ -241,10 +254,26 @@ class BusServer(SharedExtension):
             self._in_flight -= 1  # unacknowledged: another process gets it
 
     def _finish_request(
-        self, link: Link, message: Any, method: Method, request: RequestContext, result: Any, exc_info: Any
+        self,
+        link: Link,
+        message: Any,
+        method: Method,
+        request: RequestContext,
+        began: float,
+        result: Any,
+        exc_info: Any,
     ) -> None:
+        self._duration(method.method_name, exc_info).observe(time.monotonic() - began)
         failpoints.reach("request.worked")
         self._reply(link, message, request, self._requests.answer(method, request, result, exc_info))
+
+    def _duration(self, method: str, exc_info: Any) -> Any:
+        error = exc_info[1] if exc_info else None
+        outcome = "ok" if error is None else str(error.kind) if isinstance(error, Refusal) else str(Kind.INTERNAL)
+        found = self._durations.get((method, outcome))
+        if found is None:
+            found = self._durations[method, outcome] = RPC_REQUEST_S.labels(self._service, method, outcome)
+        return found
 
     def _reply(self, link: Link, message: Any, request: RequestContext, body: str) -> None:
         try:
@@ -265,6 +294,7 @@ class BusServer(SharedExtension):
     def _finish_event(self, link: Link, message: Any, arrived: Arrived, _result: Any, exc_info: Any) -> None:
         if exc_info is None:
             failpoints.reach("event.handled")
+            self._handled[arrived.queue].inc()
             self._ack(link, message)
             return
         error = exc_info[1]

@@ -27,6 +27,7 @@ from chassis.messaging.topology import (
     declare_service,
     fitting_queue_type,
 )
+from chassis.observability import metrics
 from chassis.observability.logs import configure
 from chassis.persistence import Database
 from chassis.persistence.migrations import migrate
@@ -105,6 +106,7 @@ def run(name: str, on_started: Callable[[], None] = lambda: None) -> None:
         on_started: called when it takes messages.
     """
     configure(name, os.environ.get("PUNCHCARD_LOG_LEVEL", "INFO"))
+    metrics.serve(Environment())
     migrate_service(name, Environment())
     runner = build_runner([load(name)])
     stopping = eventlet.event.Event()

@@ -12,6 +12,7 @@ from chassis.messages import EVENT_ID
 from chassis.messaging.incoming import ATTEMPT_HEADER, CORRELATION_HEADER, Arrived
 from chassis.messaging.relay import Outgoing
 from chassis.messaging.topology import RETRY_DELAYS_S, retry_exchange
+from chassis.observability.metrics import EVENTS, PARKED, short_cause
 from chassis.persistence.database import Database
 from chassis.persistence.tables import DEAD_LETTER
 from kernel.errors import Refusal
@@ -66,6 +67,7 @@ class FailureDesk:
             # the database is away: the message may not be lost, so it comes back later
             self._retry(arrived, self._delays_s[-1] if self._delays_s else 1)
             return
+        PARKED.labels(arrived.queue, short_cause(_plain(cause))).inc()
         _log.error("parked a message of %s: %s after %d attempts", arrived.queue, cause, arrived.attempt)
 
     def _retry(self, arrived: Arrived, delay_s: int) -> None:
@@ -75,6 +77,7 @@ class FailureDesk:
         }  # and nothing of x-death: the broker would take the message for one that goes in circles
         message = Outgoing(new_id("rty"), arrived.body, retry_exchange(delay_s), arrived.queue, headers)
         self._publish([message])
+        EVENTS.labels(arrived.queue, "retried").inc()
 
 
 def _event_id(body: bytes) -> str | None:

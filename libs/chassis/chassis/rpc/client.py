@@ -13,7 +13,7 @@ import math
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from kombu import entity, messaging
@@ -23,6 +23,7 @@ from chassis import context
 from chassis.messaging.inmemory import Unroutable
 from chassis.messaging.link import Link, Listener, is_memory
 from chassis.messaging.topology import PROBES, RPC_EXCHANGE
+from chassis.observability.metrics import Sample
 from chassis.rpc import wire
 from chassis.rpc.breaker import Breaker
 from kernel.errors import Refusal, unavailable
@@ -94,9 +95,9 @@ class RpcClient:
         """Close the connection. Calls that still wait are answered `unavailable`."""
         self._listener.stop()
 
-    def open_circuits(self) -> list[str]:
-        """The services that are taken for dead at the moment: calls to them fail at once."""
-        return sorted(service for service, breaker in list(self._breakers.items()) if breaker.open)
+    def circuits(self) -> dict[str, bool]:
+        """The services that were called, and whether each is taken for dead: calls to such a one fail at once."""
+        return {service: breaker.open for service, breaker in list(self._breakers.items()) if service != PROBES}
 
     def call(
         self,
@@ -242,6 +243,12 @@ class RpcClient:
         while self._pending:
             _, pending = self._pending.popitem()
             pending.settle(None)
+
+
+def circuit_samples(caller: str, client: RpcClient) -> Iterator[Sample]:
+    """What the metrics of `caller` show of its circuit breakers."""
+    for target, is_open in client.circuits().items():
+        yield "punchcard_circuit_open", (caller, target), is_open
 
 
 def _let_through(breaker: Breaker, service: str, method: str) -> None:
