@@ -153,6 +153,11 @@ def credential() -> Credential:
     return cast(Credential, g.credential)
 
 
+def client_address() -> str:
+    """Where the request came from, as far as trusted proxies tell."""
+    return (request.remote_addr or "unknown")[:64]
+
+
 def ask(
     service: str,
     method: str,

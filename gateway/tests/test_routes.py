@@ -141,7 +141,7 @@ def test_sign_in_makes_the_token_and_seals_the_password(client: FlaskClient, rpc
     assert len(token) == 47
     assert asked["session_digest"] == hashlib.sha256(token.encode()).hexdigest()
     assert ACCOUNTS.open(asked["sealed_password"]) == " a pass phrase "
-    assert asked["email"] == "ada@acme.example"
+    assert (asked["email"], asked["client_address"]) == ("ada@acme.example", "127.0.0.1")
     assert "phrase" not in str(asked)
     assert token not in str(asked)
     assert answer.headers["Cache-Control"] == "no-store"
@@ -190,7 +190,7 @@ def test_claim_code_is_sealed_for_credits(
     documented("POST", f"/v1/support-cards/{action}", answer)
     asked = dict(rpc.last(f"credits.{action}_card").data)
     assert CREDITS.open(asked.pop("sealed_code")) == BEARER["code"]
-    expected = {"number": BEARER["number"]}
+    expected = {"number": BEARER["number"], "client_address": "127.0.0.1"}
     if headers:
         expected["idempotency_key"] = KEY["Idempotency-Key"]
     assert asked == expected

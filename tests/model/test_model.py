@@ -121,6 +121,7 @@ class Store(RuleBasedStateMachine):
             "number": card["number"],
             "sealed_code": self.store.sealed(code),
             "idempotency_key": uuid.uuid4().hex,
+            "client_address": "192.0.2.7",
         }
         if right and self._state_of_card(card) == "issued":
             reply = self.store.call(claimant, "credits", "claim_card", **request)

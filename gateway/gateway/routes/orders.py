@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from flask import Response, request
+from flask import Response
 from marshmallow import INCLUDE, Schema, fields, validate
 
 from gateway import inputs, outputs
-from gateway.web import Blueprint, answer, ask, backend, given, needs_key, page, replayed
+from gateway.web import Blueprint, answer, ask, backend, client_address, given, needs_key, page, replayed
 from kernel.errors import Kind, Refusal
 
 routes = Blueprint("Orders", __name__, url_prefix="/v1/orders", description="Orders and quotes.")
@@ -54,7 +54,7 @@ def place(body: dict[str, Any], idempotency_key: str) -> Response:
     reply = ask(
         "cart",
         "place_order",
-        {**wish, "idempotency_key": idempotency_key, "client_address": request.remote_addr or "unknown"},
+        {**wish, "idempotency_key": idempotency_key, "client_address": client_address()},
         reply=_PLACED_REPLY,
         timeout_s=backend().settings.checkout_timeout_s,
     )

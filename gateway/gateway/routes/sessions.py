@@ -8,7 +8,7 @@ from flask import Response
 
 from gateway import inputs, outputs
 from gateway.identities import digest_of, new_secret
-from gateway.web import Blueprint, answer, ask, backend, credential, open_to_all
+from gateway.web import Blueprint, answer, ask, backend, client_address, credential, open_to_all
 
 routes = Blueprint("Sessions", __name__, url_prefix="/v1/sessions", description="Sign in and out.")
 
@@ -17,6 +17,7 @@ routes = Blueprint("Sessions", __name__, url_prefix="/v1/sessions", description=
 @open_to_all
 @routes.response(201, outputs.Session)
 @routes.alt_response(401, "UNAUTHORIZED")
+@routes.alt_response(429, "TOO_MANY_REQUESTS")
 @routes.arguments(inputs.NewSession())
 def sign_in(body: dict[str, Any]) -> Response:
     """Sign in. The token is shown this once."""
@@ -28,6 +29,7 @@ def sign_in(body: dict[str, Any]) -> Response:
             "email": body["email"],
             "sealed_password": backend().passwords.seal(body["password"]),
             "session_digest": digest_of(token),
+            "client_address": client_address(),
         },
     )
     return answer({"token": token, **reply}, 201)

@@ -7,7 +7,7 @@ from typing import Any
 from flask import Response
 
 from gateway import inputs, outputs
-from gateway.web import Blueprint, answer, ask, backend, needs_key, page, replayed
+from gateway.web import Blueprint, answer, ask, backend, client_address, needs_key, page, replayed
 
 routes = Blueprint(
     "Support cards",
@@ -34,6 +34,7 @@ def get(card_id: str) -> Response:
 
 @routes.route("/preview", methods=["POST"])
 @routes.response(200, outputs.CardPreview)
+@routes.alt_response(429, "TOO_MANY_REQUESTS")
 @routes.arguments(inputs.CardAndCode())
 def preview(body: dict[str, Any]) -> Response:
     """See what claiming a card would bring, and to whom. Changes nothing."""
@@ -43,6 +44,7 @@ def preview(body: dict[str, Any]) -> Response:
 @routes.route("/claim", methods=["POST"])
 @needs_key
 @routes.response(200, outputs.Claim)
+@routes.alt_response(429, "TOO_MANY_REQUESTS")
 @routes.arguments(inputs.CardAndCode())
 def claim(body: dict[str, Any], idempotency_key: str) -> Response:
     """Claim a card: its credits go to your organisation, for good."""
@@ -52,4 +54,8 @@ def claim(body: dict[str, Any], idempotency_key: str) -> Response:
 
 
 def _sealed(body: dict[str, Any]) -> dict[str, Any]:
-    return {"number": body["number"], "sealed_code": backend().claim_codes.seal(body["code"])}
+    return {
+        "number": body["number"],
+        "sealed_code": backend().claim_codes.seal(body["code"]),
+        "client_address": client_address(),
+    }

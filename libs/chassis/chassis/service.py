@@ -10,7 +10,7 @@ import logging
 import os
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Any
+from typing import Any, ClassVar
 
 import sqlalchemy as sa
 from eventlet.event import Event as GreenEvent
@@ -203,8 +203,10 @@ class Service:
     #: What the process works with; `Provided` sets it for each worker.
     runtime: Any = None
 
-    #: How long the chassis' rows are kept, in days.
-    _KEPT_DAYS = ((OUTBOX, "sent_at", 2), (INBOX, "handled_at", 30), (DEAD_LETTER, "parked_at", 30),
+    #: Rows that are kept for a while only: the table, the column that says since when, and how many days. A service
+    #: with such tables of its own adds them.
+    kept_days: ClassVar[tuple[tuple[sa.Table, str, int], ...]] = (
+                  (OUTBOX, "sent_at", 2), (INBOX, "handled_at", 30), (DEAD_LETTER, "parked_at", 30),
                   (IDEMPOTENCY_KEY, "created_at", 30))  # fmt: skip
 
     @rpc(request=RequestSchema(), reply=HealthReply(), anonymous=True)
@@ -239,7 +241,7 @@ class Service:
     @every(3600.0)
     def clean_up(self) -> None:
         """Delete what nobody will ask for again."""
-        for table, column, days in self._KEPT_DAYS:
+        for table, column, days in self.kept_days:
             with self.app.database.transaction() as transaction:
                 limit = transaction.now - timedelta(days=days)
                 transaction.execute(sa.delete(table).where(table.c[column] < limit))

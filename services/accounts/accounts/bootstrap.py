@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from accounts import storage
 from accounts.passwords import Passwords
 from accounts.settings import Settings, read
 from chassis.identity import IdentitySigner
-from chassis.persistence import Database
+from chassis.persistence import Database, Throttle
 from chassis.sealing import Opener
 from chassis.service import Runtime
 
@@ -21,6 +22,7 @@ class App:
     passwords: Passwords
     opener: Opener
     signer: IdentitySigner
+    throttle: Throttle
 
 
 def assemble(database: Database, settings: Settings) -> App:
@@ -32,7 +34,8 @@ def assemble(database: Database, settings: Settings) -> App:
         at_once=settings.passwords_at_once,
     )
     signer = IdentitySigner(settings.identity_signing_key, database.clock)
-    return App(database, settings, passwords, Opener(settings.sealing_key), signer)
+    throttle = Throttle(storage.FAILURE, settings.sign_in_failures)
+    return App(database, settings, passwords, Opener(settings.sealing_key), signer, throttle)
 
 
 def bootstrap(runtime: Runtime) -> App:

@@ -66,6 +66,8 @@ class SignIn(RequestSchema):
 
     email = PlainString(required=True, max_length=MAX_LENGTH)
     sealed_password = fields.String(required=True, validate=validate.Length(1, 8192))
+    #: Where the request came from; failures are counted for it.
+    client_address = PlainString(required=True, max_length=64)
     session_digest = _digest()
 
 
@@ -265,6 +267,7 @@ RPC_EXAMPLES: dict[str, dict[str, Any]] = {
             "email": "ada@acme.example",
             "sealed_password": "c2VhbGVkIGZvciBhY2NvdW50cw==",
             "session_digest": _SOME_DIGEST,
+            "client_address": "192.0.2.7",
         },
         "reply": {"expires_at": "2026-11-23T00:00:00.000Z", "user": _USER, "organization": _ORGANIZATION},
     },

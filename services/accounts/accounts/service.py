@@ -6,6 +6,7 @@ from typing import Any
 
 from accounts import messages
 from accounts.bootstrap import bootstrap
+from accounts.storage import FAILURE
 from accounts.use_cases.authenticate import authenticate
 from accounts.use_cases.bind_order import bind_order
 from accounts.use_cases.check_deployments import check_deployments
@@ -31,6 +32,7 @@ class AccountsService(Service):
 
     name = "accounts"
     app = Provided(bootstrap)
+    kept_days = (*Service.kept_days, (FAILURE, "last_failed_at", 1))
 
     @rpc(request=messages.SignIn(), reply=messages.SignedIn(), anonymous=True)
     def sign_in(self, call: Call) -> dict[str, Any]:

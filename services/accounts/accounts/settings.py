@@ -19,6 +19,7 @@ class Settings:
         password_memory_kib, password_passes, password_lanes: argon2id's parameters (RFC 9106, section 4, second
             recommended option).
         passwords_at_once: computations at a time in one process.
+        sign_in_failures: refused sign-ins of a user name or an address in ten minutes; the next must wait.
     """
 
     identity_signing_key: str = field(repr=False)
@@ -28,6 +29,7 @@ class Settings:
     password_passes: int = 3
     password_lanes: int = 4
     passwords_at_once: int = 4
+    sign_in_failures: int = 10
 
 
 def read(environment: Environment) -> Settings:
@@ -44,6 +46,7 @@ def read(environment: Environment) -> Settings:
         password_passes=environment.integer("ACCOUNTS_PASSWORD_PASSES", 3),
         password_lanes=environment.integer("ACCOUNTS_PASSWORD_LANES", 4),
         passwords_at_once=environment.integer("ACCOUNTS_PASSWORDS_AT_ONCE", 4),
+        sign_in_failures=environment.integer("ACCOUNTS_SIGN_IN_FAILURES", 10),
     )
     environment.check()
     return settings

@@ -11,11 +11,14 @@ import sqlalchemy as sa
 
 from accounts.domain.deployments import State
 from accounts.domain.roles import ROLES
-from chassis.persistence import Reader, Transaction, UtcDateTimeColumn, add_messaging_tables
+from chassis.persistence import Reader, Transaction, UtcDateTimeColumn, add_messaging_tables, failure_table
 from chassis.persistence.paging import page
 
 METADATA = sa.MetaData()
 add_messaging_tables(METADATA)
+
+#: Sign-ins that were refused of late.
+FAILURE = failure_table(METADATA)
 
 Row = sa.RowMapping
 

@@ -39,9 +39,15 @@ class World:
         """A password as the gateway sends it."""
         return Sealer(self.app.opener.public_key).seal(password)
 
-    def sign_in(self, email: str = "ada@acme.example", password: str = PASSWORD, token: str = "token") -> Any:
+    def sign_in(
+        self, email: str = "ada@acme.example", password: str = PASSWORD, token: str = "token",
+        client_address: str = "192.0.2.7",
+    ) -> Any:  # fmt: skip
         """Sign in as the gateway would."""
-        return sign_in(self.app, email=email, sealed_password=self.seal(password), session_digest=self.digest(token))
+        return sign_in(
+            self.app, email=email, sealed_password=self.seal(password), session_digest=self.digest(token),
+            client_address=client_address,
+        )  # fmt: skip
 
     def caller(self, user_id: str, role: str, organization_id: str = "org_acme") -> Identity:
         """Somebody who has been authenticated."""

@@ -51,9 +51,10 @@ sealed = Sealer(Opener(sealing).public_key).seal("secret")
 assert ask("health") == {"service": "accounts"}
 pool = eventlet.GreenPool()
 begun = [pool.spawn(ask, "sign_in", email="ADA@acme.example", sealed_password=sealed,
-                    session_digest=hashlib.sha256(bytes([number])).hexdigest()) for number in range(8)]
+                    session_digest=hashlib.sha256(bytes([number])).hexdigest(), client_address="192.0.2.7")
+         for number in range(8)]
 assert {answer.wait()["user"]["id"] for answer in begun} == {"usr_ada"}
-ask("sign_in", email="ada@acme.example", sealed_password=sealed, session_digest=digest)
+ask("sign_in", email="ada@acme.example", sealed_password=sealed, session_digest=digest, client_address="192.0.2.7")
 answer = Authenticated().load(ask("authenticate", credential_digest=digest))
 
 def refused(method, **data):

@@ -114,7 +114,10 @@ def test_the_digest_of_somebody_elses_session_is_refused(world) -> None:
 def test_a_password_sealed_for_somebody_else_is_refused(world) -> None:
     other = Sealer(assemble(world.app.database, type(world.app.settings)(new_key(), new_key())).opener.public_key)
     with pytest.raises(Refusal) as refused:
-        sign_in(world.app, email="ada@acme.example", sealed_password=other.seal(world.password), session_digest="0")
+        sign_in(
+            world.app, email="ada@acme.example", sealed_password=other.seal(world.password), session_digest="0",
+            client_address="192.0.2.7",
+        )  # fmt: skip
     assert refused.value.code == "password_unreadable"
 
 
@@ -125,3 +128,38 @@ def test_no_password_and_no_token_is_stored(world) -> None:
     assert "usr_ada" in dump
     assert world.password not in dump
     assert "pcs_secret-token" not in dump
+
+
+def test_the_eleventh_failure_for_a_user_name_waits_even_if_it_is_right(world_on_both) -> None:
+    world = world_on_both
+    for attempt in range(10):
+        typed = ("ada@acme.example", " ADA@ACME.EXAMPLE ")[attempt % 2]
+        refusal = _refused(world, email=typed, password="wrong", client_address=f"192.0.2.{attempt}")
+        assert refusal.code == "invalid_credentials"
+    right = _refused(world, client_address="192.0.2.99")
+    assert (right.kind, right.code, right.extra) == (Kind.TOO_MANY, "too_many_attempts", {"retry_after_s": 600})
+    assert not _sessions(world)
+    assert world.sign_in("ann@acme.example", token="ann", client_address="192.0.2.99")["user"]["id"] == "usr_ann"
+    world.clock.advance(minutes=10)
+    assert world.sign_in()["user"]["id"] == "usr_ada"
+
+
+def test_the_eleventh_failure_from_an_address_waits_whoever_is_asked_for(world) -> None:
+    for attempt in range(10):
+        assert _refused(world, email=f"nobody-{attempt}@acme.example").code == "invalid_credentials"
+    for email in ("ada@acme.example", "nobody@acme.example", "no address"):
+        assert _refused(world, email=email).as_dict() == _refused(world).as_dict()
+    assert _refused(world).kind == Kind.TOO_MANY
+    assert world.sign_in(client_address="192.0.2.8")["user"]["id"] == "usr_ada"
+
+
+def test_who_must_wait_costs_no_work(world, monkeypatch: pytest.MonkeyPatch) -> None:
+    for _ in range(10):
+        _refused(world, password="wrong")
+    monkeypatch.setattr(passwords, "in_real_thread", lambda *_: pytest.fail("a password was computed"))
+    assert _refused(world).kind == Kind.TOO_MANY
+
+
+def test_success_is_not_counted(world) -> None:
+    for number in range(15):
+        world.sign_in(token=f"token-{number}")

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from chassis.persistence import Database
+from chassis.persistence import Database, Throttle
 from chassis.sealing import Opener, Sealer
 from chassis.service import Runtime
 from credits import settings
+from credits.storage.tables import FAILURE
 
 
 @dataclass
@@ -21,6 +22,7 @@ class App:
         sealer: seals the claim codes for notifications, which mails them.
         code_pepper: the HMAC key under which claim codes are kept.
         card_validity: from the issue of a card to its expiry; None: cards do not expire.
+        throttle: counts claims and previews that were refused.
     """
 
     database: Database
@@ -28,6 +30,7 @@ class App:
     sealer: Sealer = field(repr=False)
     code_pepper: bytes = field(repr=False)
     card_validity: timedelta | None
+    throttle: Throttle
 
 
 def bootstrap(runtime: Runtime) -> App:
@@ -43,4 +46,5 @@ def bootstrap(runtime: Runtime) -> App:
         sealer=Sealer(found.notifications_sealing_public_key),
         code_pepper=found.code_pepper,
         card_validity=found.card_validity,
+        throttle=Throttle(FAILURE, found.claim_failures),
     )

@@ -91,6 +91,8 @@ class PreviewCard(RequestSchema):
 
     number = _string()
     sealed_code = _string()
+    #: Where the request came from; failures are counted for it.
+    client_address = PlainString(required=True, max_length=64)
 
 
 class ClaimCard(PreviewCard):
@@ -390,7 +392,7 @@ _ENTRY = {
     "order_id": None,
     "card_id": "scc_01K0",
 }
-_BEARER = {"number": "scc-7k2m-q9tx-04hb", "sealed_code": _SEALED}
+_BEARER = {"number": "scc-7k2m-q9tx-04hb", "sealed_code": _SEALED, "client_address": "192.0.2.7"}
 RPC_EXAMPLES: dict[str, dict[str, Any]] = {
     "get_balance": {"request": {}, "reply": {"balance": 540, "unit": "credit", "minutes_per_credit": 1}},
     "list_entries": {"request": {"limit": 20, "cursor": None}, "reply": {"items": [_ENTRY], "next": None}},

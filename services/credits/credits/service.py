@@ -8,6 +8,7 @@ from chassis.messages import Event
 from chassis.service import Call, Provided, Service, consume, rpc
 from credits import messages
 from credits.bootstrap import bootstrap
+from credits.storage.tables import FAILURE
 from credits.use_cases.cards_of_orders import cards_of_orders
 from credits.use_cases.claim_card import claim_card
 from credits.use_cases.credit_order import credit_order
@@ -25,6 +26,7 @@ class CreditsService(Service):
 
     name = "credits"
     app = Provided(bootstrap)
+    kept_days = (*Service.kept_days, (FAILURE, "last_failed_at", 1))
 
     @rpc(request=messages.Nothing(), reply=messages.Balance())
     def get_balance(self, call: Call) -> dict[str, Any]:

@@ -17,12 +17,14 @@ class Settings:
         notifications_sealing_public_key: seals the claim codes that notifications puts into the card mail.
         code_pepper: the HMAC key under which claim codes are kept. Changing it makes every unclaimed card unclaimable.
         card_validity: from the issue of a card to its expiry; None: cards do not expire.
+        claim_failures: refused claims and previews of an organisation or an address in ten minutes; the next must wait.
     """
 
     sealing_key: str = field(repr=False)
     notifications_sealing_public_key: str
     code_pepper: bytes = field(repr=False)
     card_validity: timedelta | None
+    claim_failures: int = 10
 
 
 def read(environment: Environment) -> Settings:
@@ -35,10 +37,12 @@ def read(environment: Environment) -> Settings:
     public_key = environment.key("NOTIFICATIONS_SEALING_PUBLIC_KEY")
     pepper = environment.key("CREDITS_CODE_PEPPER")
     days = environment.integer("CREDITS_CARD_VALID_DAYS", 365, minimum=0)
+    claim_failures = environment.integer("CREDITS_CLAIM_FAILURES", 10)
     environment.check()
     return Settings(
         sealing_key=sealing_key,
         notifications_sealing_public_key=public_key,
         code_pepper=bytes.fromhex(pepper),
         card_validity=timedelta(days=days) if days > 0 else None,
+        claim_failures=claim_failures,
     )

@@ -13,12 +13,12 @@ import sqlalchemy as sa
 
 from chassis.identity import Identity
 from chassis.messages import Event
-from chassis.persistence import Database
+from chassis.persistence import Database, Throttle
 from chassis.sealing import Opener, Sealer, new_key
 from chassis.testing import FixedClock, emitted, identity, make_event, sqlite_database
 from credits.bootstrap import App
 from credits.messages import OrderPaid
-from credits.storage.tables import SUPPORT_CARD
+from credits.storage.tables import FAILURE, SUPPORT_CARD
 from credits.use_cases.claim_card import claim_card
 from credits.use_cases.credit_order import credit_order
 from credits.use_cases.preview_card import preview_card
@@ -35,14 +35,14 @@ class Desk:
     acme = ACME
     bolt = BOLT
 
-    def __init__(self, database: Database, clock: FixedClock) -> None:
+    def __init__(self, database: Database, clock: FixedClock, failures: int = 1000) -> None:
         own, mails = Opener(new_key()), Opener(new_key())
         self.clock = clock
         self.mails = mails
         self.gateway = Sealer(own.public_key)
         self.app = App(
             database=database, opener=own, sealer=Sealer(mails.public_key), code_pepper=bytes.fromhex(new_key()),
-            card_validity=timedelta(days=365),
+            card_validity=timedelta(days=365), throttle=Throttle(FAILURE, failures),
         )  # fmt: skip
         self._keys = itertools.count(1)
 
@@ -74,13 +74,20 @@ class Desk:
         """The data of what was emitted under a name."""
         return [data for emitted_name, data in emitted(self.database) if emitted_name == name]
 
-    def preview(self, number: str, code: str, caller: Identity = BOLT) -> dict[str, Any]:
-        return preview_card(self.app, caller, number=number, sealed_code=self.gateway.seal(code))
+    def preview(
+        self, number: str, code: str, caller: Identity = BOLT, client_address: str = "192.0.2.7"
+    ) -> dict[str, Any]:
+        return preview_card(
+            self.app, caller, number=number, sealed_code=self.gateway.seal(code), client_address=client_address
+        )
 
-    def claim(self, number: str, code: str, caller: Identity = BOLT, key: str | None = None) -> dict[str, Any]:
+    def claim(
+        self, number: str, code: str, caller: Identity = BOLT, key: str | None = None,
+        client_address: str = "192.0.2.7",
+    ) -> dict[str, Any]:  # fmt: skip
         return claim_card(
             self.app, caller, idempotency_key=key or f"key-{next(self._keys)}", number=number,
-            sealed_code=self.gateway.seal(code),
+            sealed_code=self.gateway.seal(code), client_address=client_address,
         )  # fmt: skip
 
     def set_state(self, card_id: str, state: str) -> None:

@@ -124,11 +124,18 @@ def test_every_reason_has_the_same_refusal_to_the_byte(desk):
     answers = {}
     for reason, (number, sealed) in not_claimable(desk).items():
         answers["preview", reason] = refusal_of(
-            lambda number=number, sealed=sealed: preview_card(desk.app, desk.bolt, number=number, sealed_code=sealed)
+            lambda number=number, sealed=sealed: preview_card(
+                desk.app, desk.bolt, number=number, sealed_code=sealed, client_address="192.0.2.7"
+            )
         )
         answers["claim", reason] = refusal_of(
             lambda number=number, sealed=sealed, reason=reason: claim_card(
-                desk.app, desk.bolt, idempotency_key=reason, number=number, sealed_code=sealed
+                desk.app,
+                desk.bolt,
+                idempotency_key=reason,
+                number=number,
+                sealed_code=sealed,
+                client_address="192.0.2.7",
             )
         )
     assert len(set(answers.values())) == 1, answers
@@ -154,9 +161,10 @@ def test_every_reason_costs_the_same_work(desk, monkeypatch):
     for reason, (number, sealed) in presented.items():
         work.clear()
         refusal_of(lambda number=number, sealed=sealed: preview_card(
-            desk.app, desk.bolt, number=number, sealed_code=sealed))  # fmt: skip
+            desk.app, desk.bolt, number=number, sealed_code=sealed, client_address="192.0.2.7"))  # fmt: skip
         refusal_of(lambda number=number, sealed=sealed, reason=reason: claim_card(
-            desk.app, desk.bolt, idempotency_key=reason, number=number, sealed_code=sealed))  # fmt: skip
+            desk.app, desk.bolt, idempotency_key=reason, number=number, sealed_code=sealed,
+            client_address="192.0.2.7"))  # fmt: skip
         done.add(tuple(work))
     [same] = done
     assert same.count("code_mac") == same.count("same_mac") == 2

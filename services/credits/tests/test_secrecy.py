@@ -90,6 +90,11 @@ def test_what_is_kept_under_a_key_cannot_be_claimed_with(desk):
     for value in kept:
         with pytest.raises(Refusal) as refused:
             claim_card(
-                desk.app, desk.bolt, idempotency_key="x", number=other, sealed_code=desk.gateway.seal(str(value))
+                desk.app,
+                desk.bolt,
+                idempotency_key="x",
+                number=other,
+                sealed_code=desk.gateway.seal(str(value)),
+                client_address="192.0.2.7",
             )
         assert refused.value.code == "card_not_claimable"

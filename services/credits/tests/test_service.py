@@ -51,7 +51,8 @@ def test_the_whole_way_through_the_entrypoints(call, desk, line):
     call.service.on_order_paid(event)
     [issued] = desk.events("credits.card_issued.v1")
     bearer = {"number": issued["number"],
-              "sealed_code": desk.gateway.seal(desk.mails.open(issued["sealed_code"]))}  # fmt: skip
+              "sealed_code": desk.gateway.seal(desk.mails.open(issued["sealed_code"])),
+              "client_address": "192.0.2.7"}  # fmt: skip
     assert call("get_balance", desk.acme)["balance"] == 120
     assert call("preview_card", desk.bolt, **bearer)["expires_at"] == "2027-11-22T12:00:00.000Z"
     claimed = call("claim_card", desk.bolt, idempotency_key="k", **bearer)
@@ -82,12 +83,29 @@ def test_reconciliation_is_for_staff(call, role):
         ("list_cards", {"role": "owner"}, "role"),
         ("get_card", {"id": "a\nb"}, "id"),
         ("cards_of_orders", {"order_ids": ["o"] * 101}, "order_ids"),
-        ("preview_card", {"number": "SCC", "sealed_code": 5}, "sealed_code"),
-        ("preview_card", {"number": "SCC", "code": "in clear", "sealed_code": ""}, "code"),
-        ("claim_card", {"number": "SCC", "sealed_code": ""}, "idempotency_key"),
-        ("claim_card", {"number": "SCC", "sealed_code": "", "idempotency_key": ""}, "idempotency_key"),
-        ("claim_card", {"number": "SCC", "sealed_code": "", "idempotency_key": "k" * 256}, "idempotency_key"),
-        ("claim_card", {"number": "SCC", "sealed_code": "", "idempotency_key": "k\n"}, "idempotency_key"),
+        ("preview_card", {"client_address": "192.0.2.7", "number": "SCC", "sealed_code": 5}, "sealed_code"),
+        (
+            "preview_card",
+            {"client_address": "192.0.2.7", "number": "SCC", "code": "in clear", "sealed_code": ""},
+            "code",
+        ),
+        ("claim_card", {"client_address": "192.0.2.7", "number": "SCC", "sealed_code": ""}, "idempotency_key"),
+        ("claim_card", {"number": "SCC", "sealed_code": "", "idempotency_key": "k"}, "client_address"),
+        (
+            "claim_card",
+            {"client_address": "192.0.2.7", "number": "SCC", "sealed_code": "", "idempotency_key": ""},
+            "idempotency_key",
+        ),
+        (
+            "claim_card",
+            {"client_address": "192.0.2.7", "number": "SCC", "sealed_code": "", "idempotency_key": "k" * 256},
+            "idempotency_key",
+        ),
+        (
+            "claim_card",
+            {"client_address": "192.0.2.7", "number": "SCC", "sealed_code": "", "idempotency_key": "k\n"},
+            "idempotency_key",
+        ),
     ],
 )
 def test_a_malformed_request_names_the_field(call, desk, method, request_data, field):

@@ -7,6 +7,7 @@ from typing import Any
 from chassis.service import Call, Provided, Service, every, rpc
 from payments import messages
 from payments.bootstrap import bootstrap
+from payments.storage import WEBHOOK_EVENT
 from payments.use_cases.collect import collect
 from payments.use_cases.get_intent import get_intent
 from payments.use_cases.order_facts import order_facts
@@ -20,6 +21,8 @@ class PaymentsService(Service):
 
     name = "payments"
     app = Provided(bootstrap)
+    #: A webhook is signed when it is sent, and sent for three days at most: its id need not be kept for ever.
+    kept_days = (*Service.kept_days, (WEBHOOK_EVENT, "received_at", 30))
 
     @rpc(request=messages.Collect(), reply=messages.IntentReply(), anonymous=True)
     def collect(self, call: Call) -> dict[str, Any]:

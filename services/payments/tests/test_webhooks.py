@@ -20,6 +20,7 @@ from payments.bootstrap import App
 from payments.offline_provider import PROVIDER_TOKENS, Target, create_app
 from payments.offline_provider.webhooks import SIGNATURE_HEADER, signature
 from payments.providers.offline_webhooks import OfflineWebhooks
+from payments.service import PaymentsService
 from payments.storage import ATTEMPT, WEBHOOK_EVENT
 from payments.use_cases.get_intent import get_intent
 from payments.use_cases.receive_webhook import receive_webhook
@@ -310,3 +311,15 @@ def test_the_courier_works_by_itself_and_stops(tmp_path: Path, shop: Shop) -> No
     wait_until(lambda: len(shop.taken) == 2, "two copies")
     courier.stop()
     app.extensions["book"].close()
+
+
+def test_ids_of_webhooks_are_kept_for_30_days(believing: App, clock: FixedClock, rows: Any) -> None:
+    service = PaymentsService()
+    service.app = believing
+    receive(believing, body_about("k"))
+    clock.advance(days=30)
+    service.clean_up()
+    assert len(rows(believing.database, WEBHOOK_EVENT)) == 1
+    clock.advance(seconds=1)
+    service.clean_up()
+    assert rows(believing.database, WEBHOOK_EVENT) == []

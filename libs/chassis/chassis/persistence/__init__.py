@@ -1,17 +1,24 @@
-"""Storage: the engine, the unit of work with its outbox and inbox, column types, migrations, idempotency keys."""
+"""Storage: the engine, the unit of work with its outbox and inbox, column types, migrations, idempotency keys,
+counted failures."""
 
 from chassis.persistence.database import Database, Reader, Transaction
 from chassis.persistence.idempotency import Answer, IdempotencyKeys, find_answer, request_hash
 from chassis.persistence.tables import UtcDateTimeColumn, add_messaging_tables
+from chassis.persistence.throttle import Throttle, failure_columns, failure_table, network_of, subject
 
 __all__ = [
     "Answer",
     "Database",
     "IdempotencyKeys",
     "Reader",
+    "Throttle",
     "Transaction",
     "UtcDateTimeColumn",
     "add_messaging_tables",
+    "failure_columns",
+    "failure_table",
     "find_answer",
+    "network_of",
     "request_hash",
+    "subject",
 ]

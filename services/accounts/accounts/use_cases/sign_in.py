@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from accounts import storage
@@ -9,29 +10,36 @@ from accounts.bootstrap import App
 from accounts.domain import emails
 from accounts.storage import Row
 from accounts.use_cases import _answers
+from chassis.persistence import network_of, subject
 from kernel.errors import Kind, Refusal, conflict, invalid
 
 
-def sign_in(app: App, *, email: str, sealed_password: str, session_digest: str) -> dict[str, Any]:
+def sign_in(
+    app: App, *, email: str, sealed_password: str, session_digest: str, client_address: str
+) -> dict[str, Any]:  # fmt: skip
     """Check a password and begin a session.
 
     A wrong password, an unknown address and a deactivated user are the same answer after the same work, so that nobody
-    can find out who is a customer. Asked again with the same digest (a retry), the session is still one.
+    can find out who is a customer; after ten of them in ten minutes, for a user name or from an address, the next one
+    must wait, right or wrong. Asked again with the same digest (a retry), the session is still one.
 
     Args:
         app: the parts.
         email: the user name, as typed.
         sealed_password: sealed for accounts by the gateway.
         session_digest: SHA-256 of the token that the gateway made and shows to nobody but the client.
+        client_address: where the request came from.
 
     Raises:
-        Refusal: `invalid_credentials`; `password_unreadable`; `digest_in_use`.
+        Refusal: `invalid_credentials`; `too_many_attempts`; `password_unreadable`; `digest_in_use`.
     """
-    password = _opened(app, sealed_password)
+    password, name = _opened(app, sealed_password), emails.normalised(email)
+    subjects = (subject("email", name), subject("address", network_of(client_address)))
     with app.database.reading() as reader:
-        person = storage.person_by_email(reader, emails.normalised(email))
+        app.throttle.check(reader, subjects)
+        person = storage.person_by_email(reader, name)
     if not app.passwords.matches(person["password_hash"] if person else None, password) or person is None:
-        raise _invalid_credentials()
+        raise _counted(app, subjects)
     stronger = _rehashed(app, person["password_hash"], password)
     with app.database.transaction() as transaction:
         user = storage.user(transaction, person["user_id"], lock=True)
@@ -61,6 +69,13 @@ def _of_retry(session: Row | None, person: Row) -> Row:
     if session is None or session["user_id"] != person["user_id"]:
         raise conflict("digest_in_use", "Make a new session token.")
     return session
+
+
+def _counted(app: App, subjects: Sequence[str]) -> Refusal:
+    """Count the failure; what to answer, unless others failed meanwhile and this is one too many."""
+    with app.database.transaction() as transaction:
+        app.throttle.fail(transaction, subjects)
+    return _invalid_credentials()
 
 
 def _invalid_credentials() -> Refusal:

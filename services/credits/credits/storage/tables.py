@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from chassis.persistence import UtcDateTimeColumn, add_messaging_tables
+from chassis.persistence import UtcDateTimeColumn, add_messaging_tables, failure_table
 
 METADATA = sa.MetaData()
 add_messaging_tables(METADATA)
+
+#: Claims and previews that were refused of late.
+FAILURE = failure_table(METADATA)
 
 #: Where credits can be. A bounded account keeps a balance that is never negative; an unbounded one (the outside world,
 #: from which all credits come) keeps none, so that no two transactions ever wait for each other there.

@@ -12,14 +12,16 @@ from credits.domain import codes
 from credits.domain.cards import CardState
 from credits.messages import CARD_CLAIMED, Claimed
 from credits.storage import cards, ledger
-from credits.use_cases.bearer import not_claimable, read_bearer
+from credits.use_cases.bearer import Guesses, not_claimable, read_bearer
 from credits.use_cases.views import card_view
 from kernel.errors import conflict
 
 _ANSWER = Claimed()
 
 
-def claim_card(app: App, caller: Identity, *, idempotency_key: str, number: str, sealed_code: str) -> dict[str, Any]:
+def claim_card(
+    app: App, caller: Identity, *, idempotency_key: str, number: str, sealed_code: str, client_address: str
+) -> dict[str, Any]:
     """Move the credits of a card to the caller's organisation.
 
     A refusal keeps nothing: the same key may come again with the code typed right.
@@ -30,19 +32,22 @@ def claim_card(app: App, caller: Identity, *, idempotency_key: str, number: str,
         idempotency_key: the client's; scoped to the organisation.
         number: the card's, as typed.
         sealed_code: the claim code as typed, sealed for credits.
+        client_address: where the request came from.
 
     Raises:
-        Refusal: `forbidden`; `card_not_claimable`, whatever is wrong with the card or the code;
-            `idempotency_key_reused`, `idempotency_key_in_flight`.
+        Refusal: `forbidden`; `card_not_claimable`, whatever is wrong with the card or the code; `too_many_attempts`
+            after ten of those in ten minutes; `idempotency_key_reused`, `idempotency_key_in_flight`.
     """
     caller.require("buyer", "admin")
     bearer = read_bearer(app, number, sealed_code)
     # the sealed value differs each time it is sealed, so the MAC stands for the code; neither can be claimed with
     request = request_hash("claim_card", {"number": bearer.number, "code_mac": bearer.code_mac})
-    with app.database.transaction() as tx:
+    guesses = Guesses(app, caller, client_address)
+    with guesses.counted(), app.database.transaction() as tx:
         keys = IdempotencyKeys(tx, caller.organization_id)
         if known := keys.begin(idempotency_key, request):
             return _replayed(known)
+        guesses.check(tx)
         card = bearer.require_claimable(cards.lock_by_number(tx, bearer.number), tx.now)
         answer = _claim(tx, caller, card)
         keys.finish(idempotency_key, _ANSWER.dump(answer))
