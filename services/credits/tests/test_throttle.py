@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import pytest
 import sqlalchemy as sa
@@ -40,7 +41,7 @@ def test_the_eleventh_failure_of_an_organisation_waits_even_if_it_is_right(desk)
         ask = desk.claim if attempt % 2 else desk.preview
         # another user of it, from another address each time
         caller = identity("buyer", user_id=f"usr_{attempt}", organization_id="org_bolt")
-        wrong = refusal_of(lambda: ask(number, "wrong", caller, client_address=f"192.0.2.{attempt}"))
+        wrong = refusal_of(partial(ask, number, "wrong", caller, client_address=f"192.0.2.{attempt}"))
         assert (wrong.kind, wrong.code) == (Kind.INVALID, "card_not_claimable")
     for ask, tried in ((desk.claim, "wrong"), (desk.preview, "wrong"), (desk.claim, code), (desk.preview, code)):
         refusal = refusal_of(lambda ask=ask, tried=tried: ask(number, tried, client_address="192.0.2.99"))
@@ -56,16 +57,15 @@ def test_the_eleventh_failure_from_an_address_waits(desk):
     _, number, code = desk.buy_card()
     for attempt in range(10):
         address = f"2001:db8::{attempt:x}"  # all of one network
-        assert refusal_of(
-            lambda a=attempt, n=address: desk.claim(number, "wrong", buyer(a), client_address=n)
-        ).code == ("card_not_claimable")
+        wrong = refusal_of(partial(desk.claim, number, "wrong", buyer(attempt), client_address=address))
+        assert wrong.code == "card_not_claimable"
     assert refusal_of(lambda: desk.claim(number, code, buyer(99), client_address="2001:db8::ff")).kind is Kind.TOO_MANY
     assert desk.claim(number, code, buyer(99), client_address="2001:db8:1::ff")["credits"] == 300
 
 
 def test_what_is_wrong_does_not_show_in_who_waits(desk):
     """Unknown, claimed and wrong count alike, and the one who waits gets the same answer for each."""
-    card, number, code = desk.buy_card()
+    _, number, code = desk.buy_card()
     desk.claim(number, code, desk.acme)
     tried = [("SCC-NOBODY", code), (number, code), (number, "wrong"), ("", "")]
     for attempt in range(10):
@@ -77,8 +77,8 @@ def test_what_is_wrong_does_not_show_in_who_waits(desk):
 def test_success_is_not_counted_and_a_replay_never_waits(desk):
     _, number, code = desk.buy_card()
     first = desk.claim(number, code, key="k")
-    for _ in range(12):
-        _, other, other_code = desk.buy_card(order_id=f"ord_{_ + 2}")
+    for bought in range(12):
+        _, other, other_code = desk.buy_card(order_id=f"ord_{bought + 2}")
         desk.preview(other, other_code)
         desk.claim(other, other_code)
     with desk.database.reading() as reader:
