@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
+from datetime import datetime
 from typing import Any
 
-from marshmallow import EXCLUDE, fields, validate
+from marshmallow import EXCLUDE, Schema, fields, missing, validate
 
 from chassis.messages import (
     EventType,
@@ -115,6 +117,32 @@ PAYLOADS: dict[MailKind, TolerantSchema] = {
     MailKind.CARD: CardIssued(),
     MailKind.CARD_CLAIMED: CardClaimed(),
 }
+
+
+def read_payload(kind: MailKind, payload: str) -> dict[str, Any]:
+    """What a mail is rendered from, as its schema loaded it before it was stored.
+
+    Args:
+        kind: of the mail.
+        payload: JSON that the schema of that kind dumped. It was checked then and is not checked again; what a former
+            release did not know gets its default.
+    """
+    return _completed(PAYLOADS[kind], json.loads(payload))
+
+
+def _completed(schema: Schema, data: dict[str, Any]) -> dict[str, Any]:
+    for name, field in schema.fields.items():
+        value = data.setdefault(name, None if field.load_default is missing else field.load_default)
+        if value is None:
+            continue
+        if isinstance(field, UtcDateTime):
+            data[name] = datetime.fromisoformat(value)
+        elif isinstance(field, fields.Nested):
+            _completed(field.schema, value)
+        elif isinstance(field, fields.List) and isinstance(field.inner, fields.Nested):
+            for item in value:
+                _completed(field.inner.schema, item)
+    return data
 
 
 class ListDeliveries(RequestSchema):

@@ -46,49 +46,61 @@ def add_delivery(tx: Transaction, values: Mapping[str, Any]) -> bool:
     return tx.insert_new(DELIVERY, values)
 
 
-def claim_next(tx: Transaction, lease: timedelta) -> sa.RowMapping | None:
-    """Take the mail that has been due for longest, so that nobody else sends it before the lease lapses.
+_DUE = (
+    sa.select(DELIVERY.c.id)
+    .where(DELIVERY.c.state == State.QUEUED, DELIVERY.c.next_attempt_at <= sa.bindparam("now"))
+    .order_by(DELIVERY.c.next_attempt_at, DELIVERY.c.id)
+    .limit(sa.bindparam("most"))
+    .with_for_update(skip_locked=True)
+    .cte("due")  # evaluated once, which a subquery with a limit need not be
+)
+_CLAIM = (
+    sa.update(DELIVERY)
+    .where(DELIVERY.c.id == _DUE.c.id)
+    .values(attempts=DELIVERY.c.attempts + 1, next_attempt_at=sa.bindparam("lapses_at"))
+    .returning(DELIVERY)
+)
+_MARK_SENT = (
+    sa.update(DELIVERY)
+    .where(DELIVERY.c.id.in_(sa.bindparam("ids", expanding=True)), DELIVERY.c.state != State.SENT)
+    .values(state=State.SENT, sent_at=sa.bindparam("now"), last_error=None)
+)
+
+
+def claim_due(tx: Transaction, lease: timedelta, most: int) -> list[sa.RowMapping]:
+    """Take the mails that have been due for longest, so that nobody else sends them before the lease lapses.
 
     Args:
-        tx: commits before the mail is sent, so that no lock is held meanwhile.
-        lease: longer than one sending may take; a sender that dies is succeeded after that.
+        tx: commits before the mails are sent, so that no lock is held meanwhile.
+        lease: longer than the sending may take; a sender that dies is succeeded after that.
+        most: how many.
 
     Returns:
-        The delivery, `attempts` already counting the attempt that is about to begin; None if nothing is due.
+        The deliveries, `attempts` already counting the attempt that is about to begin; the fewer the earlier, so that
+        what was tried in vain does not stand before what was not tried yet.
     """
-    due = (
-        sa.select(DELIVERY.c.id)
-        .where(DELIVERY.c.state == State.QUEUED, DELIVERY.c.next_attempt_at <= tx.now)
-        .order_by(DELIVERY.c.next_attempt_at, DELIVERY.c.id)
-        .limit(1)
-        .with_for_update(skip_locked=True)
-        .scalar_subquery()
-    )
-    claim = (
-        sa.update(DELIVERY)
-        .where(DELIVERY.c.id == due)
-        .values(attempts=DELIVERY.c.attempts + 1, next_attempt_at=tx.now + lease)
-        .returning(DELIVERY)
-    )
-    return tx.one(claim)
+    rows = tx.execute(_CLAIM, {"now": tx.now, "lapses_at": tx.now + lease, "most": most}).mappings().all()
+    return sorted(rows, key=lambda row: (row["attempts"], row["id"]))
 
 
-def mark_sent(tx: Transaction, delivery_id: str) -> None:
-    """The mail server has taken the mail: nothing that another attempt says can change that."""
-    tx.execute(
-        sa.update(DELIVERY)
-        .where(DELIVERY.c.id == delivery_id, DELIVERY.c.state != State.SENT)
-        .values(state=State.SENT, sent_at=tx.now, last_error=None)
-    )
+def hand_back(tx: Transaction, claimed: Sequence[sa.RowMapping]) -> None:
+    """Undo claims of which no attempt has begun, unless they have lapsed and another attempt has begun since."""
+    for delivery in claimed:
+        mark_not_sent(tx, delivery, {"attempts": delivery["attempts"] - 1, "next_attempt_at": tx.now})
+
+
+def mark_sent(tx: Transaction, delivery_ids: Sequence[str]) -> None:
+    """The mail server has taken these mails: nothing that another attempt says can change that."""
+    tx.execute(_MARK_SENT, {"ids": list(delivery_ids), "now": tx.now})
 
 
 def mark_not_sent(tx: Transaction, claimed: sa.RowMapping, values: Mapping[str, Any]) -> None:
-    """Note how an attempt failed, unless the claim has lapsed and another attempt has begun since.
+    """Note how an attempt ended, unless the claim has lapsed and another attempt has begun since.
 
     Args:
         tx: where to write.
-        claimed: the delivery as `claim_next` gave it.
-        values: state, next_attempt_at, last_error.
+        claimed: the delivery as `claim_due` gave it.
+        values: what becomes of state, next_attempt_at, last_error.
     """
     tx.execute(
         sa.update(DELIVERY)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import ssl
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -89,6 +90,7 @@ class Mailbox:
     """aiosmtpd's handler: what a mail server took, and what it says to whom."""
 
     mails: list[EmailMessage] = field(default_factory=list)
+    contents: list[bytes] = field(default_factory=list)
     recipients: list[str] = field(default_factory=list)
     senders: list[str] = field(default_factory=list)
     sessions: set[int] = field(default_factory=set)
@@ -96,6 +98,16 @@ class Mailbox:
     rcpt_answers: dict[str, str] = field(default_factory=dict)
     data_answer: str = "250 OK"
     most_per_connection: int = 1_000_000
+    takes_all_at_once: bool = True  # PIPELINING
+
+    open_connections: int = 0
+
+    async def handle_EHLO(  # noqa: N802
+        self, _server: Any, session: Any, _envelope: Any, hostname: str, responses: list[str]
+    ) -> list[str]:
+        session.host_name = hostname
+        self.open_connections += 1
+        return [*responses[:-1], "250-PIPELINING", responses[-1]] if self.takes_all_at_once else responses
 
     async def handle_MAIL(self, _server: Any, session: Any, envelope: Any, address: str, options: Any) -> str:  # noqa: N802
         session.count = getattr(session, "count", 0) + 1
@@ -112,11 +124,16 @@ class Mailbox:
 
     async def handle_DATA(self, _server: Any, session: Any, envelope: Any) -> str:  # noqa: N802
         if self.data_answer.startswith("250"):
+            self.contents.append(envelope.content)
             self.mails.append(message_from_bytes(envelope.content, policy=policy.default))
             self.recipients += envelope.rcpt_tos
             self.senders.append(envelope.mail_from)
             self.sessions.add(id(session))
         return self.data_answer
+
+    async def handle_QUIT(self, _server: Any, _session: Any, _envelope: Any) -> str:  # noqa: N802
+        self.open_connections -= 1
+        return "221 Bye"
 
     def authenticate(self, _server: Any, session: Any, _envelope: Any, _mechanism: str, given: Any) -> AuthResult:
         assert isinstance(given, LoginPassword)
@@ -133,7 +150,7 @@ class SmtpServer:
         self._options = options
         self._controller: Controller | None = None
 
-    @property
+    @functools.cached_property
     def transport(self) -> SmtpTransport:
         return SmtpTransport(MailServer("smtp", "127.0.0.1", self.port), SENDER.addr_spec, 10.0)
 
@@ -162,10 +179,12 @@ def make_smtp() -> Iterator[Callable[..., SmtpServer]]:
         server.stop()
 
 
-@pytest.fixture
-def smtp(make_smtp: Callable[..., SmtpServer]) -> SmtpServer:
-    """A mail server that runs."""
-    return make_smtp().start()
+@pytest.fixture(params=["all at once", "one by one"])
+def smtp(make_smtp: Callable[..., SmtpServer], request: pytest.FixtureRequest) -> SmtpServer:
+    """A mail server that runs, and takes commands in one go or not."""
+    server = make_smtp()
+    server.mailbox.takes_all_at_once = request.param == "all at once"
+    return server.start()
 
 
 @pytest.fixture

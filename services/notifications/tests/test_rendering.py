@@ -13,8 +13,9 @@ from jinja2 import ChoiceLoader, DictLoader, PackageLoader
 
 from chassis.testing import FixedClock
 from notifications.domain.deliveries import MailKind
+from notifications.mail import BadAddress
 from notifications.messages import PAYLOADS
-from notifications.rendering import BadAddress, Renderer
+from notifications.rendering import Renderer
 
 CLAIM_CODE = "7K2M-Q9TX-04HB-ZZ5V-W8YN-3"
 Examples = dict[MailKind, dict[str, Any]]
@@ -30,7 +31,7 @@ def render(renderer: Renderer, examples: Examples) -> Render:
         if kind is MailKind.CARD:
             del data["sealed_code"]
             data["claim_code"] = CLAIM_CODE
-        message = using.render(
+        mail = using.render(
             kind,
             language=language,
             recipient=data["buyer"]["email"],
@@ -39,7 +40,7 @@ def render(renderer: Renderer, examples: Examples) -> Render:
             correlation_id="cor_1",
             written_at=FixedClock().now(),
         )
-        return message_from_bytes(message.as_bytes(), policy=policy.default)
+        return message_from_bytes(mail.content, policy=policy.default)
 
     return make
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +15,12 @@ from chassis.messages import Event
 from chassis.persistence import Database
 from chassis.testing import FixedClock
 from notifications.bootstrap import App
-from notifications.domain.deliveries import MailKind
+from notifications.domain.deliveries import FailureKind, MailKind
+from notifications.mail import Mail
 from notifications.storage import DELIVERY
-from notifications.transports import FolderTransport, Session, Transport
+from notifications.transports import FolderTransport, NotSent, Session, Transport
 from notifications.use_cases.queue_mail import queue_card
-from notifications.use_cases.send_mails import send_mails
+from notifications.use_cases.send_mails import BATCH, send_mails
 
 MakeApp = Callable[..., App]
 MakeEvent = Callable[..., Event]
@@ -44,9 +44,9 @@ class Dying:
         with self._transport.session() as self._session:
             yield self
 
-    def send(self, message: EmailMessage, recipient: str) -> None:
+    def send(self, mail: Mail) -> None:
         assert self._session is not None
-        self._session.send(message, recipient)
+        self._session.send(mail)
         if self._crashes:
             self._crashes -= 1
             raise Crash
@@ -193,15 +193,37 @@ def test_a_crash_after_handing_over_makes_one_duplicate_with_the_same_message_id
     with pytest.raises(Crash):
         send_mails(app)
 
-    assert send_mails(app) == 2  # the others do not wait for the claim to lapse
-    clock.advance(seconds=60)
-    assert send_mails(app) == 1
+    assert send_mails(app) == 0  # another sender may be at work on them
+    clock.advance(seconds=25)  # the timeout of this transport, and 15 s
+    assert send_mails(app) == 3
     clock.advance(days=1)
     assert send_mails(app) == 0
     ids = message_ids(smtp.mailbox)
     assert len(ids) == 4
     assert len(set(ids)) == 3
     assert {state for state, _, _ in states(database)} == {"sent"}
+    first, again = (content for content in smtp.mailbox.contents if ids[0].encode() in content)
+    assert first == again
+
+
+def test_what_was_taken_is_noted_before_a_slow_server_takes_more(
+    database: Database, make_app: MakeApp, queue: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    noted: list[int] = []
+
+    class Counting:
+        timeout_s = 10.0
+
+        def send(self, mail: Mail) -> None:
+            noted.append([state for state, _, _ in states(database)].count("sent"))
+
+    monkeypatch.setattr("notifications.use_cases.send_mails.LONGEST_BATCH_S", -1.0)
+    app = make_app(database, _Fixed(Counting()))
+    queue(app, 3)
+
+    assert send_mails(app) == 3
+    assert noted == [0, 1, 2]
+    assert states(database) == [("sent", 1, None)] * 3  # a claim that was handed back is no attempt
 
 
 def test_a_crash_makes_no_duplicate_in_a_folder(
@@ -255,7 +277,7 @@ def test_no_transaction_is_open_while_a_mail_is_sent(
     class Watching:
         timeout_s = 5.0
 
-        def send(self, message: EmailMessage, recipient: str) -> None:
+        def send(self, mail: Mail) -> None:
             seen.append(transaction_open.get())
 
     app = make_app(database, _Fixed(Watching()))
@@ -273,7 +295,7 @@ def test_a_late_failure_does_not_take_back_what_another_sender_has_sent(
     class Slow:
         timeout_s = 10.0
 
-        def send(self, message: EmailMessage, recipient: str) -> None:
+        def send(self, mail: Mail) -> None:
             clock.advance(seconds=60)
             assert send_mails(second) == 1
             raise RuntimeError
@@ -309,7 +331,7 @@ def test_two_senders_at_once_send_each_mail_once(
     assert states(database) == [("sent", 1, None)] * 60
 
 
-def test_a_mail_being_sent_is_passed_over_by_another_sender(
+def test_mails_being_sent_are_passed_over_by_another_sender(
     migrated_postgres: Callable[..., Database], make_app: MakeApp, queue: Callable[..., None], smtp: Any
 ) -> None:
     database = migrated_postgres("notifications")
@@ -319,14 +341,36 @@ def test_a_mail_being_sent_is_passed_over_by_another_sender(
     class Watching:
         timeout_s = 10.0
 
-        def send(self, message: EmailMessage, recipient: str) -> None:
+        def send(self, mail: Mail) -> None:
             sent_meanwhile.append(send_mails(second))
 
     first = make_app(database, _Fixed(Watching()))
+    queue(first, BATCH + 2)
+
+    assert send_mails(first) == BATCH
+    assert sent_meanwhile == [2] + [0] * (BATCH - 1)
+    assert states(database) == [("sent", 1, None)] * (BATCH + 2)
+
+
+def test_a_claim_that_lapsed_is_not_handed_back(
+    database: Database, make_app: MakeApp, queue: Callable[..., None], smtp: Any, clock: FixedClock
+) -> None:
+    """The first sender is slow beyond its claims and finds no server; meanwhile the second one has sent everything."""
+    second = make_app(database, smtp.transport)
+
+    class Slow:
+        timeout_s = 10.0
+
+        def send(self, mail: Mail) -> None:
+            clock.advance(seconds=60)
+            assert send_mails(second) == 3
+            raise NotSent(FailureKind.UNREACHABLE, "ConnectionRefusedError")
+
+    first = make_app(database, _Fixed(Slow()))
     queue(first, 3)
 
-    assert send_mails(first) == 1
-    assert sent_meanwhile == [2]
+    assert send_mails(first) == 0
+    assert states(database) == [("sent", 2, None)] * 3
 
 
 class _Fixed:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
-from email.message import EmailMessage
 from typing import Protocol
 
 from notifications.domain.deliveries import Failure, FailureKind
+from notifications.mail import Mail
 
 
 class NotSent(Exception):  # an outcome, named as the use case reads it
@@ -25,12 +25,8 @@ class NotSent(Exception):  # an outcome, named as the use case reads it
 class Session(Protocol):
     """A round of mails that may share a connection."""
 
-    def send(self, message: EmailMessage, recipient: str) -> None:
+    def send(self, mail: Mail) -> None:
         """Hand over one mail.
-
-        Args:
-            message: complete, with its Message-ID.
-            recipient: the address that it goes to.
 
         Raises:
             NotSent: it was not accepted, or nobody knows whether it was.
@@ -45,5 +41,5 @@ class Transport(Protocol):
     timeout_s: float
 
     def session(self) -> AbstractContextManager[Session]:
-        """A round of mails; it connects when the first is sent."""
+        """A round of mails; it connects when the first is sent, unless a connection of a round before is still open."""
         ...

@@ -6,10 +6,10 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from email.message import EmailMessage
 from pathlib import Path
 
 from notifications.domain.deliveries import FailureKind
+from notifications.mail import Mail
 from notifications.transports.base import NotSent
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9@._-]")
@@ -32,18 +32,18 @@ class FolderTransport:
         """Nothing to connect to."""
         yield self
 
-    def send(self, message: EmailMessage, recipient: str) -> None:
+    def send(self, mail: Mail) -> None:
         """Write the mail; a mail that a sender wrote before it died stays as it is.
 
         Raises:
             NotSent: `unreachable`: the folder cannot be written.
         """
-        path = self._folder / f"{_UNSAFE.sub('_', message['Message-ID'].strip('<>'))}.eml"
+        path = self._folder / f"{_UNSAFE.sub('_', mail.message_id.strip('<>'))}.eml"
         try:
             if path.exists():
                 return
             self._folder.mkdir(parents=True, exist_ok=True)
-            self._write(path, message.as_bytes())
+            self._write(path, mail.content)
         except OSError as error:
             raise NotSent(FailureKind.UNREACHABLE, type(error).__name__) from error
 

@@ -1,16 +1,16 @@
 """Send the mails that are due.
 
-One transaction notes the outcome of a mail and claims the next; between two of them, with no transaction open, the
-mail goes out. A sender that dies after the mail server took a mail and before that is noted leaves one claim behind;
-when it lapses, that one mail goes out again with the same Message-ID.
+One transaction claims some mails; with no transaction open they go out, one after the other; one more transaction
+notes what became of them. A sender that dies on the way leaves its claims behind; when they lapse, the mails that were
+not noted as sent go out (again, for those that the mail server had taken) with the same Message-ID.
 """
 
 from __future__ import annotations
 
-import json
 import logging
+import time
+from collections.abc import Sequence
 from datetime import timedelta
-from email.message import EmailMessage
 
 import sqlalchemy as sa
 
@@ -19,14 +19,22 @@ from chassis.persistence import Transaction
 from notifications import storage
 from notifications.bootstrap import App
 from notifications.domain.deliveries import Failure, FailureKind, MailKind, State, after_failure
-from notifications.messages import PAYLOADS
-from notifications.rendering import BadAddress
+from notifications.mail import BadAddress, Mail
+from notifications.messages import read_payload
 from notifications.transports import NotSent, Session
 
 _log = logging.getLogger(__name__)
 
-#: Beyond the transport's own timeout, for rendering and for noting the outcome.
+#: Mails that are claimed, and noted, together.
+BATCH = 20
+#: Seconds after which no further mail of a batch is begun: what a slow mail server has taken is noted soon, and every
+#: mail of the batch ends within the transport's timeout and this.
+LONGEST_BATCH_S = 1.0
+#: Beyond the transport's own timeout, for the batch, for rendering and for noting the outcomes.
 _SPARE = timedelta(seconds=15)
+
+#: What became of a delivery: None if it was sent.
+Outcome = tuple[sa.RowMapping, Failure | None]
 
 
 def send_mails(app: App) -> int:
@@ -39,23 +47,38 @@ def send_mails(app: App) -> int:
     sent = 0
     with app.transport.session() as session:
         with app.database.transaction() as tx:
-            delivery = storage.claim_next(tx, lease)
-        while delivery is not None:
-            with entered(RequestContext(delivery["correlation_id"])):
-                failure = _send(app, session, delivery)
-            sent += failure is None
+            claimed = storage.claim_due(tx, lease, BATCH)
+        while claimed:
+            outcomes = _send_batch(app, session, claimed)
+            unreachable = outcomes[-1][1] is not None and outcomes[-1][1].kind is FailureKind.UNREACHABLE
+            sent += sum(failure is None for _, failure in outcomes)
             with app.database.transaction() as tx:
-                _note(tx, delivery, failure)
-                if failure and failure.kind is FailureKind.UNREACHABLE:
-                    break  # the others would fare no better; the next round tries again
-                delivery = storage.claim_next(tx, lease)
+                _note(tx, outcomes)
+                storage.hand_back(tx, claimed[len(outcomes) :])
+                more = len(claimed) == BATCH or len(outcomes) < len(claimed)
+                claimed = storage.claim_due(tx, lease, BATCH) if more and not unreachable else []
     return sent
+
+
+def _send_batch(app: App, session: Session, claimed: Sequence[sa.RowMapping]) -> list[Outcome]:
+    """Send the first of them at least, and the others for as long as there is time and a mail server."""
+    until = time.monotonic() + LONGEST_BATCH_S
+    outcomes: list[Outcome] = []
+    for delivery in claimed:
+        with entered(RequestContext(delivery["correlation_id"])):
+            failure = _send(app, session, delivery)
+        outcomes.append((delivery, failure))
+        if failure is not None and failure.kind is FailureKind.UNREACHABLE:
+            break  # the others would fare no better; the next round tries again
+        if time.monotonic() > until:
+            break
+    return outcomes
 
 
 def _send(app: App, session: Session, delivery: sa.RowMapping) -> Failure | None:
     facts = {"delivery_id": delivery["id"], "kind": delivery["kind"], "attempt": delivery["attempts"]}
     try:
-        session.send(_render(app, delivery), delivery["recipient"])
+        session.send(_render(app, delivery))
     except NotSent as error:
         failure = error.failure
     except BadAddress:
@@ -70,9 +93,9 @@ def _send(app: App, session: Session, delivery: sa.RowMapping) -> Failure | None
     return failure
 
 
-def _render(app: App, delivery: sa.RowMapping) -> EmailMessage:
+def _render(app: App, delivery: sa.RowMapping) -> Mail:
     kind = MailKind(delivery["kind"])
-    data = PAYLOADS[kind].load(json.loads(delivery["payload"]))
+    data = read_payload(kind, delivery["payload"])
     if kind is MailKind.CARD:
         data["claim_code"] = app.opener.open(data.pop("sealed_code"))
     return app.renderer.render(
@@ -86,10 +109,16 @@ def _render(app: App, delivery: sa.RowMapping) -> EmailMessage:
     )
 
 
-def _note(tx: Transaction, delivery: sa.RowMapping, failure: Failure | None) -> None:
-    if failure is None:
-        storage.mark_sent(tx, delivery["id"])
-        return
+def _note(tx: Transaction, outcomes: Sequence[Outcome]) -> None:
+    sent = [delivery["id"] for delivery, failure in outcomes if failure is None]
+    if sent:
+        storage.mark_sent(tx, sent)
+    for delivery, failure in outcomes:
+        if failure is not None:
+            _note_failure(tx, delivery, failure)
+
+
+def _note_failure(tx: Transaction, delivery: sa.RowMapping, failure: Failure) -> None:
     state, next_attempt_at = after_failure(failure, delivery["attempts"], delivery["queued_at"], tx.now)
     if state is State.FAILED:
         _log.error("mail given up: %s, %s", failure.kind, failure.error, extra={"delivery_id": delivery["id"]})
