@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import time
 import uuid
 from dataclasses import dataclass
 from typing import Any
 
-import requests
-
 from benchmarks.children import BenchmarkError
+from benchmarks.store.http import Connection
 from benchmarks.store.opened import PASSWORD, Store
 
 PACK = "HOURLY-300"
-_TIMEOUT_S = 30
+_LINE = json.dumps({"sku": PACK, "quantity": 1, "credit_destination": "support_card"}).encode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +40,11 @@ class Buyer:
 
     def __init__(self, store: Store, email: str) -> None:
         self._store = store
-        self._http = requests.Session()
-        session = self._send("POST", "/v1/sessions", 201, {"email": email, "password": PASSWORD})
-        self._http.headers["Authorization"] = f"Bearer {session['token']}"
+        self._http = Connection(store.base_url)
+        who = json.dumps({"email": email, "password": PASSWORD}).encode()
+        self._http.headers = (
+            f"Authorization: Bearer {self._send('POST', '/v1/sessions', 201, who)['token']}\r\n".encode()
+        )
 
     def buy(self) -> Placed:
         """A complete checkout, as far as a client takes part in it: two requests.
@@ -50,14 +52,14 @@ class Buyer:
         Raises:
             BenchmarkError: the store answered something else.
         """
-        line = {"sku": PACK, "quantity": 1, "credit_destination": "support_card"}
-        cart = self._send("POST", "/v1/cart/lines", 200, line)
+        cart = self._send("POST", "/v1/cart/lines", 200, _LINE)
         order = {
             "payment": {"method": "card", "provider_token": self._store.card_token},
             "accept_terms": cart["terms_version"],
             "expected_total": cart["totals"]["total"],
         }
-        placed = self._send("POST", "/v1/orders", 201, order, {"Idempotency-Key": str(uuid.uuid4())})
+        key = f"Idempotency-Key: {uuid.uuid4()}\r\n".encode()
+        placed = self._send("POST", "/v1/orders", 201, json.dumps(order).encode(), key)
         return Placed(placed["id"], placed["number"], time.monotonic())
 
     def fulfilled(self, placed: Placed, deadline: float) -> dict[str, Any]:
@@ -76,13 +78,9 @@ class Buyer:
             raise BenchmarkError(f"order {placed.number} has {len(order['support_cards'])} cards")
         return order
 
-    def _send(
-        self, method: str, path: str, status: int, body: Any = None, headers: dict[str, str] | None = None
-    ) -> dict[str, Any]:
-        response = self._http.request(
-            method, self._store.base_url + path, json=body, headers=headers, timeout=_TIMEOUT_S
-        )
-        if response.status_code != status:
-            raise BenchmarkError(f"{method} {path}: {response.status_code} {response.text[:500]}")
-        answer: dict[str, Any] = response.json()
-        return answer
+    def _send(self, method: str, path: str, wanted: int, body: bytes = b"", headers: bytes = b"") -> dict[str, Any]:
+        status, answer = self._http.ask(method, path, body, headers)
+        if status != wanted:
+            raise BenchmarkError(f"{method} {path}: {status} {str(answer)[:500]}")
+        found: dict[str, Any] = answer
+        return found

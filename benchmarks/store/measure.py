@@ -17,7 +17,7 @@ from benchmarks.store.opened import Store, opened
 from chassis.local_servers import PrivatePostgres, PrivateRabbit
 
 #: Checkouts in one batch, by concurrency.
-CHECKOUTS = {1: 60, 8: 160, 16: 160}
+CHECKOUTS = {1: 60, 8: 160, 16: 160, 32: 320}
 #: The same where each client waits for its card mail before it buys again.
 FOLLOWED = {1: 60, 8: 160}
 REPETITIONS = 5

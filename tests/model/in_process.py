@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
+from email import message_from_bytes, policy
 from email.message import EmailMessage
 from functools import cache
 from importlib import import_module
@@ -43,6 +44,7 @@ from chassis.service import Call, Consume, Rpc
 from chassis.settings import Environment
 from chassis.testing import FixedClock, identity
 from kernel.errors import unavailable
+from notifications.mail import Mail
 from payments.offline_provider import create_app as create_provider
 from punchcard.keys import new_keys
 from punchcard.parts import SERVICES, sqlite_urls
@@ -150,8 +152,8 @@ class _Mailbox:
     def session(self) -> Iterator[_Mailbox]:
         yield self
 
-    def send(self, message: EmailMessage, recipient: str) -> None:
-        self.mails.append(message)
+    def send(self, mail: Mail) -> None:
+        self.mails.append(message_from_bytes(mail.content, policy=policy.default))
 
 
 class InProcessStore:

@@ -179,12 +179,10 @@ def make_smtp() -> Iterator[Callable[..., SmtpServer]]:
         server.stop()
 
 
-@pytest.fixture(params=["all at once", "one by one"])
-def smtp(make_smtp: Callable[..., SmtpServer], request: pytest.FixtureRequest) -> SmtpServer:
-    """A mail server that runs, and takes commands in one go or not."""
-    server = make_smtp()
-    server.mailbox.takes_all_at_once = request.param == "all at once"
-    return server.start()
+@pytest.fixture
+def smtp(make_smtp: Callable[..., SmtpServer]) -> SmtpServer:
+    """A mail server that runs."""
+    return make_smtp().start()
 
 
 @pytest.fixture

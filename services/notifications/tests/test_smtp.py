@@ -18,6 +18,14 @@ from notifications.transports import NotSent, SmtpTransport
 from notifications.transports.smtp import IDLE_S
 
 
+@pytest.fixture(params=["all at once", "one by one"])
+def smtp(make_smtp: Callable[..., Any], request: pytest.FixtureRequest) -> Any:
+    """A mail server that runs, and takes commands in one go or not."""
+    server = make_smtp()
+    server.mailbox.takes_all_at_once = request.param == "all at once"
+    return server.start()
+
+
 def a_mail(recipient: str = "ada@acme.example", text: str = "Hello") -> Mail:
     content = f"Message-ID: <1@punchcard.example>\r\nFrom: store@punchcard.example\r\nTo: {recipient}\r\n\r\n{text}\r\n"
     return Mail("<1@punchcard.example>", recipient, content.encode())
