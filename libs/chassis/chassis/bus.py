@@ -11,6 +11,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any, Protocol
 
@@ -163,7 +164,7 @@ class BusServer(SharedExtension):
         consumer = messaging.Consumer(
             link.channel,
             [entity.Queue(queue, no_declare=True)],
-            on_message=partial(self._received, link, call),
+            on_message=partial(self._received, link, queue, call),
             auto_declare=False,
             prefetch_count=prefetch,
             tag_prefix=f"{queue}-",
@@ -171,14 +172,15 @@ class BusServer(SharedExtension):
         consumer.consume()
         self._tags.extend(consumer._active_tags.values())
 
-    def _received(self, link: Link, call: Callable[[Link, Any], None], message: Any) -> None:
+    def _received(self, link: Link, queue: str, call: Callable[[Link, Any], None], message: Any) -> None:
         if self._stopping:
             return  # unacknowledged: the broker gives it to another process when the link closes
         try:
             call(link, message)
         except Exception:
-            # a message must never be able to end the process; unacknowledged, it comes back when the link is re-made
-            _log.exception("could not take a message of %s", message.delivery_info.get("routing_key"))
+            # no message may end the process, nor hold a place in the prefetch window for ever
+            _log.exception("could not take a message of %s", queue)
+            self._aside(self._park, link, message, _arrived(queue, message), "malformed:unreadable")
 
     def _on_request(self, link: Link, message: Any) -> None:
         arrived = _arrived(rpc_queue(self._service), message)
@@ -232,8 +234,10 @@ class BusServer(SharedExtension):
 
     def _on_dropped(self, link: Link, message: Any) -> None:
         """What the broker itself gave up on: it crashed every process that took it."""
-        death = (message.headers.get("x-death") or [{}])[0]
-        arrived = _arrived(str(death.get("queue", dead_letter_queue(self._service))), message)
+        arrived = _arrived(dead_letter_queue(self._service), message)
+        deaths = arrived.headers.get("x-death")
+        death = deaths[0] if isinstance(deaths, list) and deaths and isinstance(deaths[0], dict) else {}
+        arrived = replace(arrived, queue=str(death.get("queue", arrived.queue))[:150])
         self._aside(self._park, link, message, arrived, f"broker:{death.get('reason', 'dropped')}")
 
     # -- what is done with it ---------------------------------------------------------------------------------------
@@ -343,6 +347,6 @@ class BusServer(SharedExtension):
 
 def _arrived(queue: str, message: Any) -> Arrived:
     body = message.body
-    raw = body.encode() if isinstance(body, str) else bytes(body)
+    raw = body.encode("utf-8", "surrogatepass") if isinstance(body, str) else bytes(body)
     headers = message.headers if isinstance(message.headers, dict) else {}
     return Arrived(queue, raw, headers, message.content_type)

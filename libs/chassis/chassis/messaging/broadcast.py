@@ -70,7 +70,7 @@ class Broadcast:
         self._on_gap()
 
     def _on_message(self, message: Any) -> None:
-        body = message.body.encode() if isinstance(message.body, str) else bytes(message.body)
+        body = message.body.encode("utf-8", "surrogatepass") if isinstance(message.body, str) else bytes(message.body)
         arrived = Arrived(self._subscription.queue, body, message.headers, message.content_type)
         try:
             event = read_event(arrived, self._subscription, self._schema)

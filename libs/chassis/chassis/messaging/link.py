@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+import amqp
 from amqp.exceptions import PreconditionFailed
 from kombu.connection import Connection
 
@@ -53,6 +54,20 @@ def _publish_without_reading(connection: Connection) -> None:
         capabilities["connection.blocked"] = False
 
 
+def _unpack_nothing(channel: Any) -> None:
+    # kombu unpacks what a header of the sender's calls compressed: what cannot be unpacked ends the connection, comes
+    # again on the next one and ends that too; what can may need all the memory there is. Nobody of ours compresses.
+    if not isinstance(channel, amqp.Channel):
+        return
+    to_python = channel.message_to_python
+
+    def as_it_came(raw: Any) -> Any:
+        (raw.properties.get("application_headers") or {}).pop("compression", None)
+        return to_python(raw)
+
+    channel.message_to_python = as_it_came
+
+
 class Link:
     """An open connection with one channel, safe to publish and acknowledge on from any thread.
 
@@ -65,6 +80,7 @@ class Link:
         _publish_without_reading(connection)
         self._writes = tune(connection)
         self.channel: Any = connection.channel()
+        _unpack_nothing(self.channel)
         self._writing = threading.RLock()
         self._draining_since = self._drains_until = time.monotonic()
         #: Since when this process stood still, and until when what is read may have come in that time.
