@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pickle
 import random
+import struct
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import amqp
@@ -89,6 +91,21 @@ PROPERTIES: Mapping[str, dict[str, Any]] = {
 }
 
 
+class OutOfTime(amqp.Message):
+    """A message with a header that says a time of no calendar."""
+
+    _IN_TIME = datetime(2026, 11, 22, tzinfo=UTC)
+
+    def __init__(self, body: bytes, **properties: Any) -> None:
+        super().__init__(body, **{**properties, "application_headers": {"at": self._IN_TIME}})
+
+    def _serialize_properties(self) -> bytes:
+        in_time = struct.pack(">Q", int(self._IN_TIME.timestamp()))
+        packed: bytes = super()._serialize_properties()
+        assert in_time in packed
+        return packed.replace(in_time, struct.pack(">Q", 2**50))
+
+
 def messages(event: str) -> Iterator[amqp.Message]:
     """Every shape, for a queue of `event`."""
     plain = {"content_type": "application/json", "content_encoding": "utf-8", "application_headers": {}}
@@ -98,6 +115,7 @@ def messages(event: str) -> Iterator[amqp.Message]:
     for properties in PROPERTIES.values():
         found = {name: value for name, value in {**plain, **properties}.items() if value is not None}
         yield amqp.Message(wrong, **found)
+    yield OutOfTime(wrong, **plain)
 
 
 class Poisoner:
@@ -130,9 +148,7 @@ def test_poison_at_every_queue(faulty: FaultyStore, rng: random.Random) -> None:
     poison(faulty, rng, [wanted for name in SERVICES for wanted in subscriptions(load(name))], SERVICES)
 
 
-def poison(
-    faulty: FaultyStore, rng: random.Random, handlers: Sequence[Subscription], services: Sequence[str]
-) -> None:
+def poison(faulty: FaultyStore, rng: random.Random, handlers: Sequence[Subscription], services: Sequence[str]) -> None:
     """Send every shape to the queues of these handlers and services while customers buy, and see that all is well."""
     names = [*SERVICES, "gateway"]
     before = {name: faulty.pid_of(name) for name in names}
@@ -152,7 +168,7 @@ def poison(
     customers.assert_kept()
     assert {name: faulty.pid_of(name) for name in names} == before, "a process ended"
     assert {name: faulty.lines_of(name, "lost its connection") for name in names} == losses_before
-    shapes = len(BODIES) + len(PROPERTIES)
+    shapes = len(list(messages("x.y.v1")))
     # of an event's queue, reached in two ways, and of the dead queue every one; of requests those without an address
     wait_until(lambda: parked(faulty) - parked_before >= len(handlers) * shapes * 3, "all of it to be parked", 60)
     for name in names:

@@ -29,9 +29,14 @@ named here.
                                                 waits in C as psycopg 3 does: psycopg 3 is no dependency of ours
 14 SQLite: a writer that yields locks out       writers_of_one_process_take_turns. nameko has no database code: the
    the others                                   counter-example is the standard library's sqlite3 in a stock service
-15 queues: no arguments, the method's name      a_renamed_handler_keeps_its_queue, event_queues_have_arguments
+15 queues: no arguments, the method's name      a_renamed_handler_keeps_its_queue, event_queues_have_arguments;
+                                                test_topology: a_renamed_handler_takes_what_waited..., and what becomes
+                                                of a changed argument
 16 timers catch up in bursts                    a_timer_does_not_burst_when_the_clock_jumps
-17 a shared ClusterRpcProxy; direct reply-to    test_bus: threads_share_one_client (by direct reply-to)
+17 a shared ClusterRpcProxy; direct reply-to    test_bus: threads_share_one_client (by direct reply-to); stock callers
+                                                and handlers work with our services: the_nameko_shell_calls..., a_stock_
+                                                event_handler_hears...; test_bus: a_stock_proxy_can_call. Every service:
+                                                tests/journeys
 == ============================================ ======================================================================
 """
 
@@ -64,7 +69,7 @@ from nameko.exceptions import RpcTimeout
 from nameko.standalone.events import event_dispatcher
 from nameko.standalone.rpc import ClusterRpcProxy
 from nameko.timer import Timer
-from stock.process import HERE, POKED_QUEUE, RENAMED_QUEUE, SAID_QUEUE, Stock
+from stock.process import HEARD_QUEUE, HERE, POKED_QUEUE, RENAMED_QUEUE, SAID_QUEUE, Stock, shell
 from stock.proxy import StallingProxy
 
 from chassis.messaging.relay import Relay
@@ -678,6 +683,29 @@ def test_stock_proxy_does_not_survive_being_shared_by_threads(stock: Stock, tmp_
     process.kill()
     process.wait()
     assert len(answers.read_text().splitlines()) < 800
+
+
+def test_the_nameko_shell_calls_a_service_of_ours(echo: Echo) -> None:
+    assert shell(echo.amqp_uri, "print(n.rpc.echo.echo(text='typed'))") == "{'text': 'typed'}\n"
+    said = shell(
+        echo.amqp_uri,
+        "from nameko.exceptions import RemoteError",
+        "try:",
+        "    n.rpc.echo.echo(txt='wrong')",
+        "except RemoteError as error:",
+        "    print(error.exc_type)",
+        "",
+    )
+    assert said == "validation_failed\n"
+
+
+def test_a_stock_event_handler_hears_a_service_of_ours(echo: Echo, client: RpcClient, unstarted_stock: Stock) -> None:
+    unstarted_stock.service_class = "ListeningService"
+    unstarted_stock.start()
+    wait_until(lambda: unstarted_stock.consumers(HEARD_QUEUE) == 1, "the stock handler to listen")
+    client.call("echo", "say", {"text": "to all"}, timeout_s=20)
+    wait_until(lambda: unstarted_stock.effects() == ["heard echo.said.v1: to all"], "the stock handler to hear it")
+    wait_until(lambda: echo.effects() == ["handled to all"], "our own handler to have it as well")
 
 
 def test_stock_does_not_answer_a_direct_reply_to(stock: Stock, wire: Wire) -> None:

@@ -54,6 +54,24 @@ def _publish_without_reading(connection: Connection) -> None:
         capabilities["connection.blocked"] = False
 
 
+def _read_properties_or_none() -> None:
+    # A header with a time that no calendar has makes py-amqp raise while it reads the frame: the connection ends, and
+    # the next one meets the same message. Without its properties it is a message like any other that is malformed.
+    load = amqp.Message._load_properties
+
+    def load_or_none(message: Any, class_id: int, buffer: bytes, offset: int) -> Any:
+        try:
+            return load(message, class_id, buffer, offset)
+        except (ValueError, OverflowError):
+            message.properties = {}
+            return offset
+
+    amqp.Message._load_properties = load_or_none
+
+
+_read_properties_or_none()
+
+
 def _unpack_nothing(channel: Any) -> None:
     # kombu unpacks what a header of the sender's calls compressed: what cannot be unpacked ends the connection, comes
     # again on the next one and ends that too; what can may need all the memory there is. Nobody of ours compresses.

@@ -1,7 +1,4 @@
-"""``python -m stock CLASS AMQP_URI HTTP_PORT``: what ``nameko run`` does.
-
-The command itself cannot be had: nameko 2.14.1 wants the module pkg_resources for it, which setuptools no longer has.
-"""
+"""``python -m stock CLASS AMQP_URI HTTP_PORT``: what ``nameko run`` does, with settings from the command line."""
 
 # ruff: noqa: E402  # the patch must come before anything that opens a socket or takes a lock
 from __future__ import annotations

@@ -22,6 +22,23 @@ HERE = Path(__file__).parent.parent
 SAID_QUEUE = "evt-stock-said--stock.on_said"
 RENAMED_QUEUE = "evt-stock-said--stock.when_said"
 POKED_QUEUE = "evt-stock-poked--stock.on_poked"
+HEARD_QUEUE = "evt-echo-said.v1--stock.on_echo_said"
+
+
+def shell(amqp_uri: str, *lines: str) -> str:
+    """What ``nameko shell`` prints when these lines are typed into it.
+
+    Args:
+        amqp_uri: its broker.
+        lines: Python; ``n`` is nameko's helper.
+    """
+    typed = "\n".join((*lines, "n.disconnect()", ""))
+    done = subprocess.run(
+        [sys.executable, "-m", "stock.command", "shell", "--broker", amqp_uri],
+        cwd=HERE, input=typed, capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return done.stdout.replace(">>> ", "").replace("... ", "").lstrip("\n")
 
 
 @dataclass
@@ -44,7 +61,7 @@ class Stock:
         self.log.touch()
         (self.folder / "effects").touch()
         with Connection(self.amqp_uri) as connection:
-            for queue in ("rpc-stock", SAID_QUEUE, RENAMED_QUEUE, POKED_QUEUE):
+            for queue in ("rpc-stock", SAID_QUEUE, RENAMED_QUEUE, POKED_QUEUE, HEARD_QUEUE):
                 connection.default_channel.queue_delete(queue)
 
     @property

@@ -97,6 +97,14 @@ class RenamedService(_Stock):
         _handle(data)
 
 
+class ListeningService(_Stock):
+    """Hears what a service of ours has to say."""
+
+    @event_handler("echo", "said.v1")
+    def on_echo_said(self, data: dict[str, Any]) -> None:
+        _effect(f"heard {data['type']}: {data['data']['text']}")
+
+
 def _effect(what: str) -> None:
     with open(os.path.join(FOLDER, "effects"), "a") as effects:
         effects.write(what + "\n")
