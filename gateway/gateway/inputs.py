@@ -170,6 +170,44 @@ class NewOrder(RequestSchema):
     expected_total = fields.Nested(ExpectedTotal, allow_none=True)
 
 
+class ChangedPayment(RequestSchema):
+    """Another way to pay for an order."""
+
+    payment = fields.Nested(Payment, required=True)
+
+
+class ReceivedAmount(MoneySchema):
+    """What came."""
+
+    amount_minor = StrictInteger(required=True, validate=validate.Range(min=1, max=10**12))
+
+
+class NewReceipt(RequestSchema):
+    """Money that has come by wire or check, as the bank's statement or the check says."""
+
+    reference = PlainString(max_length=64, metadata={"description": "The payment reference; or say order_id"})
+    order_id = PlainString(max_length=64)
+    method = fields.String(required=True, validate=validate.OneOf(["wire", "check"]))
+    amount = fields.Nested(ReceivedAmount, required=True)
+    received_on = fields.Date(required=True, format="iso")
+    bank_reference = PlainString(
+        required=True, max_length=64,
+        metadata={"description": "The bank's own, or the check's number. The same one again is the same money"},
+    )  # fmt: skip
+
+    @validates_schema
+    def _one_order(self, data: dict[str, Any], **options: Any) -> None:
+        if ("reference" in data) == ("order_id" in data):
+            raise ValidationError("Say either reference or order_id.")
+
+
+class ReviewQuery(PageQuery):
+    """Money that had nothing to pay for: for one reason or order, or all of it."""
+
+    reason = fields.String(validate=validate.OneOf(["overpaid", "order_paid", "order_cancelled"]))
+    order_id = PlainString(max_length=64)
+
+
 class CardAndCode(RequestSchema):
     """A support credit card as it stands in the mail: its number and its claim code."""
 

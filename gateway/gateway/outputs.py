@@ -215,6 +215,21 @@ class OrderCard(Schema):
     state = _TEXT(required=True)
 
 
+class Instructions(Schema):
+    """How to pay by wire or check what is left."""
+
+    method = _TEXT(required=True)
+    reference = _TEXT(required=True, metadata={"description": "To be given with the money (ISO 11649)"})
+    amount = money(required=True)
+    received = money(required=True)
+    remaining = money(required=True)
+    due_on = fields.Date(required=True)
+    pay_to = fields.Dict(
+        keys=_TEXT(), values=_TEXT(), required=True,
+        metadata={"description": "account, beneficiary, bank, bic; or payable_to, address"},
+    )  # fmt: skip
+
+
 class PurchaseOrderShown(Schema):
     """The buyer's own number of an order."""
 
@@ -231,7 +246,9 @@ class Order(Schema):
     lines = fields.List(fields.Nested(OrderLine), required=True)
     totals = fields.Nested(Totals, required=True)
     payment = fields.Nested(OrderPayment, required=True)
-    instructions = _maybe(fields.Raw)
+    instructions = fields.Nested(
+        Instructions, allow_none=True, required=True, metadata={"description": "While a wire or check is awaited"}
+    )
     purchase_order = fields.Nested(PurchaseOrderShown, allow_none=True, required=True)
     terms_version = _TEXT(required=True)
     placed_at = _WHEN(required=True)
@@ -324,6 +341,49 @@ class Replayed(Schema):
 
     replayed = _NUMBER(required=True)
     remaining = _NUMBER(required=True)
+
+
+class Receipt(Schema):
+    """Money that has come by wire or check."""
+
+    id = _TEXT(required=True)
+    order_id = _TEXT(required=True)
+    order_number = _TEXT(required=True)
+    method = _TEXT(required=True)
+    bank_reference = _TEXT(required=True)
+    amount = money(required=True)
+    received_on = fields.Date(required=True)
+    recorded_by = _TEXT(required=True)
+    recorded_at = _WHEN(required=True)
+
+
+class PaymentProgress(Schema):
+    """How far an order is paid with it."""
+
+    state = _TEXT(required=True, metadata={"description": "requires_action, captured, failed or voided"})
+    due = money(required=True)
+    received = money(required=True)
+    remaining = money(required=True)
+    surplus = money(required=True)
+    reason = _maybe(_TEXT, metadata={"description": "Of the surplus: overpaid, order_paid or order_cancelled"})
+
+
+class Recorded(Schema):
+    """A receipt, and how far the order is paid with it."""
+
+    receipt = fields.Nested(Receipt, required=True)
+    payment = fields.Nested(PaymentProgress, required=True)
+
+
+class Surplus(Schema):
+    """Money that had nothing to pay for."""
+
+    id = _TEXT(required=True)
+    reason = _TEXT(required=True)
+    amount = money(required=True)
+    noted_at = _WHEN(required=True)
+    organization_id = _TEXT(required=True)
+    receipt = fields.Nested(Receipt, required=True)
 
 
 class Alive(Schema):

@@ -79,6 +79,30 @@ DEAD_LETTER = {
     "attempts": 9, "parked_at": "2026-11-22T12:00:00.000Z", "age_s": 60, "replayed_at": None,
     "headers": {"correlation_id": "cor_1", "x-death": "…"},
 }  # fmt: skip
+AWAITING = {
+    **ORDER, "state": "awaiting_payment", "paid_at": None, "expires_at": "2026-12-22T12:00:00.000Z",
+    "payment": {"method": "wire", "state": "requires_action", "card": None},
+    "instructions": {
+        "method": "wire", "reference": "RF84PC2026000123", "amount": usd(12000), "received": usd(0),
+        "remaining": usd(12000), "due_on": "2026-12-06", "pay_to": {"account": "DE89"},
+    },
+}  # fmt: skip
+RECEIPT = {
+    "id": "rct_1", "order_id": "ord_1", "order_number": "PC-1", "method": "wire", "bank_reference": "B-1",
+    "amount": usd(7000), "received_on": "2026-11-30", "recorded_by": "usr_fay",
+    "recorded_at": "2026-11-30T09:30:00.000Z",
+}  # fmt: skip
+RECORDED = {
+    "receipt": RECEIPT,
+    "payment": {
+        "state": "requires_action", "due": usd(12000), "received": usd(7000), "remaining": usd(5000),
+        "surplus": usd(0), "reason": None,
+    },
+}  # fmt: skip
+SURPLUS = {
+    "id": "srp_1", "reason": "order_cancelled", "amount": usd(7000), "noted_at": "2026-12-22T12:00:00.000Z",
+    "organization_id": "org_acme", "receipt": RECEIPT,
+}  # fmt: skip
 PREVIEW = {
     "number_masked": "SCC-****-****-04HB", "credits": 120, "expires_at": None,
     "organization": {"id": "org_acme", "name": "Acme"},
@@ -122,6 +146,7 @@ REPLIES: dict[str, Any] = {
     "cart.apply_deployment": APPLIED,
     "cart.place_order": {"order": ORDER, "replayed": False, "status": 201},
     "cart.cancel_order": {"order": CANCELLED, "replayed": False, "status": 200},
+    "cart.change_payment": {"order": AWAITING, "replayed": False, "status": 201},
     "cart.list_orders": page_of(ORDER),
     "cart.get_order": ORDER,
     "credits.cards_of_orders": {"items": [{"order_id": "ord_1", "cards": [ORDER_CARD]}]},
@@ -132,6 +157,8 @@ REPLIES: dict[str, Any] = {
     "credits.preview_card": PREVIEW,
     "credits.claim_card": {"card": CARD, "credits": 120, "balance": 240, "replayed": False},
     "payments.receive_webhook": {},
+    "payments.record_receipt": {**RECORDED, "replayed": False},
+    "payments.list_review": page_of(SURPLUS),
     "cart.list_dead_letters": page_of(DEAD_LETTER),
     "cart.replay_dead_letters": {"replayed": 1, "remaining": 0},
     **{f"health.{name}": {} for name in ("accounts", "catalog", "cart", "payments", "credits", "notifications")},

@@ -48,6 +48,7 @@ REQUESTS: dict[str, tuple[str, str, Any]] = {
     ),
     "cart.cancel_order": ("POST", "/v1/orders/ord_1/cancel", {}),
     "payments.receive_webhook": ("POST", "/v1/webhooks/payments", {"id": "evt_1"}),
+    "cart.change_payment": ("POST", "/v1/orders/ord_1/payment", {"payment": {"method": "card", "provider_token": "t"}}),
     "cart.list_orders": ("GET", f"/v1/orders?state=paid&kind=order&purchase_order=PO-77&{PAGE}", None),
     "cart.get_order": ("GET", "/v1/orders/ord_1", None),
     "credits.cards_of_orders": ("GET", "/v1/orders/ord_1", None),
@@ -57,6 +58,14 @@ REQUESTS: dict[str, tuple[str, str, Any]] = {
     "credits.get_card": ("GET", "/v1/support-cards/scc_1", None),
     "credits.preview_card": ("POST", "/v1/support-cards/preview", BEARER),
     "credits.claim_card": ("POST", "/v1/support-cards/claim", BEARER),
+    "payments.record_receipt": (
+        "POST", "/v1/admin/payments/receipts",
+        {
+            "reference": "RF84PC2026000123", "method": "wire", "amount": {"amount_minor": 7000, "currency": "USD"},
+            "received_on": "2026-11-30", "bank_reference": "B-1",
+        },
+    ),
+    "payments.list_review": ("GET", f"/v1/admin/payments/review?reason=overpaid&order_id=ord_1&{PAGE}", None),
     "cart.list_dead_letters": ("GET", "/v1/admin/dead-letters?service=cart&cause=x&limit=5&cursor=cart.c", None),
     "cart.replay_dead_letters": ("POST", "/v1/admin/dead-letters/replay", {"service": "cart", "cause": "x"}),
 }  # fmt: skip

@@ -2,6 +2,7 @@
 
 from gateway.routes import (
     admin,
+    admin_payments,
     cart,
     catalog,
     credit,
@@ -26,6 +27,7 @@ BLUEPRINTS = (
     support_cards.routes,
     webhooks.routes,
     admin.routes,
+    admin_payments.routes,
     health.routes,
     reading.routes,
 )

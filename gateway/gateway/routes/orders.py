@@ -39,7 +39,9 @@ _CANCELLED_REPLY = _CancelledReply()
 
 @routes.route("", methods=["POST"])
 @needs_key
-@routes.response(201, outputs.Order, description="Placed and paid", headers=_LOCATION)
+@routes.response(
+    201, outputs.Order, description="Placed and paid; or awaiting a wire or check, with instructions", headers=_LOCATION
+)
 @routes.alt_response(
     202, schema=outputs.Order, description="Placed; the payment is not settled yet: poll", headers=_LOCATION,
     success=True,
@@ -101,6 +103,30 @@ def cancel(_body: dict[str, Any], order_id: str, idempotency_key: str) -> Respon
     if reply["status"] == 202:
         headers |= {"Location": f"/v1/orders/{order_id}", "Retry-After": "1"}
     return answer({**reply["order"], "support_cards": []}, reply["status"], headers)  # unpaid: there are none
+
+
+@routes.route("/<id:order_id>/payment", methods=["POST"])
+@needs_key
+@routes.response(200, outputs.Order, description="Paid; or awaiting a wire or check, with new instructions")
+@routes.alt_response(
+    202, schema=outputs.Order, description="The payment is not settled yet: poll", headers=_LOCATION, success=True
+)
+@routes.alt_response(402, "PAYMENT_REQUIRED")
+@routes.alt_response(409, "CONFLICT")
+@routes.arguments(inputs.ChangedPayment())
+def change_payment(body: dict[str, Any], order_id: str, idempotency_key: str) -> Response:
+    """Pay in another way for an order that awaits a wire or check. After a decline it awaits it as before."""
+    reply = ask(
+        "cart",
+        "change_payment",
+        {"id": order_id, "idempotency_key": idempotency_key, "payment": given(body["payment"])},
+        reply=_PLACED_REPLY,
+        timeout_s=backend().settings.checkout_timeout_s,
+    )
+    headers = replayed(reply)
+    if reply["status"] == 202:
+        headers |= {"Location": f"/v1/orders/{order_id}", "Retry-After": "1"}
+    return answer({**reply["order"], "support_cards": []}, 202 if reply["status"] == 202 else 200, headers)
 
 
 def _with_cards(orders: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

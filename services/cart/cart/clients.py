@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from cart import messages
@@ -85,15 +85,24 @@ class Payments:
         self._collect_timeout_s = collect_timeout_s
 
     def collect(self, order: Order) -> Intent:
-        """Have the order's total collected; safe to ask again, payments charges once per order.
+        """Have the order's total collected, or awaited; safe to ask again, payments charges once per order.
 
         Returns:
             What came of it; `UNKNOWN` if payments did not answer.
         """
-        request = {**_what_to_collect(order), "provider_token": order.provider_token}
+        if order.payment_method != "card":
+            return self._ask("issue_instructions", _what_to_await(order))
+        if order.attempt_id is not None:
+            request = {
+                "order_id": order.id, "attempt_id": order.attempt_id, "provider_token": order.provider_token
+            }  # fmt: skip
+            return replace(self._ask("pay_by_card", request), attempt_id=order.attempt_id)
+        return self._ask("collect", {**_what_to_collect(order), "provider_token": order.provider_token})
+
+    def _ask(self, method: str, request: dict[str, Any]) -> Intent:
         try:
             reply = self._rpc.call(
-                "payments", "collect", request, reply=messages.IntentReply(), timeout_s=self._collect_timeout_s
+                "payments", method, request, reply=messages.IntentReply(), timeout_s=self._collect_timeout_s
             )
         except Refusal as refusal:
             if refusal.kind in _FINAL:
@@ -147,6 +156,12 @@ def _what_to_collect(order: Order) -> dict[str, Any]:
     }
 
 
+def _what_to_await(order: Order) -> dict[str, Any]:
+    asked = _what_to_collect(order)
+    writes_to = {"organization": order.organization_name, "name": order.buyer_name, "language": order.buyer_language}
+    return {**asked, "payer": {**asked["payer"], **writes_to}}
+
+
 def as_intent(data: dict[str, Any], state: str) -> Intent:
     """The intent of a reply or an event of payments."""
     card, decline, amount = data.get("card"), data.get("decline"), data.get("amount")
@@ -157,4 +172,6 @@ def as_intent(data: dict[str, Any], state: str) -> Intent:
         card_brand=card["brand"] if card else None,
         card_last4=card["last4"] if card else None,
         decline=Decline(**decline) if decline else None,
+        method=data.get("method"),
+        instructions=data.get("instructions"),
     )

@@ -113,6 +113,14 @@ class CancelOrder(RequestSchema):
     id = _identifier(required=True)
 
 
+class ChangePayment(RequestSchema):
+    """Another way to pay for an order that awaits payment."""
+
+    id = _identifier(required=True)
+    idempotency_key = fields.String(required=True, validate=[validate.Length(min=1, max=255), _printable])
+    payment = fields.Nested(PaymentWish, required=True)
+
+
 class GetOrder(RequestSchema):
     """One order."""
 
@@ -218,8 +226,22 @@ class PaymentReply(RequestSchema):
     """How an order is paid, and how far that is."""
 
     method = fields.String(required=True)
-    state = fields.String(required=True, validate=validate.OneOf(["processing", "captured", "failed"]))
+    state = fields.String(
+        required=True, validate=validate.OneOf(["requires_action", "processing", "captured", "failed"])
+    )
     card = fields.Nested(Card, required=True, allow_none=True)
+
+
+class InstructionsReply(RequestSchema):
+    """How to pay by wire or check what is left."""
+
+    method = fields.String(required=True)
+    reference = fields.String(required=True)
+    amount = money(required=True)
+    received = money(required=True)
+    remaining = money(required=True)
+    due_on = fields.String(required=True, metadata={"format": "date"})
+    pay_to = fields.Dict(keys=fields.String(), values=fields.String(), required=True)
 
 
 class OrderReply(RequestSchema):
@@ -232,7 +254,7 @@ class OrderReply(RequestSchema):
     lines = fields.List(fields.Nested(OrderLineReply), required=True)
     totals = fields.Nested(Totals, required=True)
     payment = fields.Nested(PaymentReply, required=True)
-    instructions = fields.Dict(required=True, allow_none=True)
+    instructions = fields.Nested(InstructionsReply, required=True, allow_none=True)
     purchase_order = fields.Nested(PurchaseOrder, required=True, allow_none=True)
     terms_version = fields.String(required=True)
     placed_at = _moment(required=True)
@@ -244,7 +266,7 @@ class OrderReply(RequestSchema):
 
 
 class PlacedReply(RequestSchema):
-    """The order that was placed (status 201: paid), or is being paid (202)."""
+    """The order that was placed (status 201: paid, or awaiting a wire or check), or is being paid (202)."""
 
     order = fields.Nested(OrderReply, required=True)
     replayed = fields.Boolean(required=True)
@@ -419,14 +441,32 @@ class DeclineSchema(TolerantSchema):
     message = fields.String(required=True)
 
 
+class Instructions(TolerantSchema):
+    """How to pay by wire or check, of payments."""
+
+    method = fields.String(required=True)
+    reference = fields.String(required=True)
+    amount = money(required=True)
+    received = money(required=True)
+    remaining = money(required=True)
+    due_on = fields.String(required=True)
+    expires_at = _moment(required=True)
+    issue = StrictInteger(required=True)
+    pay_to = fields.Dict(keys=fields.String(), values=fields.String(), required=True)
+
+
 class IntentReply(TolerantSchema):
     """Reply of ``payments.collect``, ``payments.void`` and ``payments.get_intent``."""
+
+    """Reply of ``payments.collect``, ``issue_instructions``, ``pay_by_card`` and ``get_intent``."""
 
     intent_id = fields.String(required=True)
     state = fields.String(required=True)
     decline = fields.Nested(DeclineSchema, allow_none=True, load_default=None)
     card = fields.Nested(Card, allow_none=True, load_default=None)
     amount = money(allow_none=True, load_default=None)
+    method = fields.String(allow_none=True, load_default=None)
+    instructions = fields.Nested(Instructions, allow_none=True, load_default=None)
 
 
 class PaymentCaptured(TolerantSchema):
@@ -435,6 +475,7 @@ class PaymentCaptured(TolerantSchema):
     order_id = fields.String(required=True)
     intent_id = fields.String(required=True)
     amount = money(required=True)
+    method = fields.String(allow_none=True, load_default=None)
     card = fields.Nested(Card, allow_none=True, load_default=None)
 
 
@@ -451,6 +492,27 @@ class PaymentVoided(TolerantSchema):
 
     order_id = fields.String(required=True)
     intent_id = fields.String(required=True)
+
+
+class InstructionsIssued(TolerantSchema):
+    """``payments.instructions_issued.v1``."""
+
+    order_id = fields.String(required=True)
+    intent_id = fields.String(required=True)
+    instructions = fields.Nested(Instructions, required=True)
+
+
+class PaymentProgress(TolerantSchema):
+    """How much has come for an order."""
+
+    received = money(required=True)
+
+
+class ReceiptRecorded(TolerantSchema):
+    """``payments.receipt_recorded.v1``."""
+
+    order_id = fields.String(required=True)
+    payment = fields.Nested(PaymentProgress, required=True)
 
 
 class LinesHandedOver(TolerantSchema):
@@ -496,6 +558,22 @@ _ORDER: dict[str, Any] = {
     "cancel_reason": None,
     "next_action": None,
 }
+_AWAITING: dict[str, Any] = {
+    **_ORDER,
+    "state": "awaiting_payment",
+    "payment": {"method": "wire", "state": "requires_action", "card": None},
+    "instructions": {
+        "method": "wire",
+        "reference": "RF84PC2026000123",
+        "amount": _usd(24000),
+        "received": _usd(0),
+        "remaining": _usd(24000),
+        "due_on": "2026-12-06",
+        "pay_to": {"account": "DE89 3704 0044 0532 0130 00", "beneficiary": "Punchcard Support"},
+    },
+    "expires_at": "2026-12-22T11:59:59.000Z",
+    "paid_at": None,
+}
 _LINE_ID = _CART["lines"][0]["id"]
 
 RPC_EXAMPLES: dict[str, dict[str, Any]] = {
@@ -534,6 +612,14 @@ RPC_EXAMPLES: dict[str, dict[str, Any]] = {
             "replayed": False,
             "status": 200,
         },
+    },
+    "change_payment": {
+        "request": {
+            "id": _ORDER["id"],
+            "idempotency_key": "0c9a1f5e-0b57-4f0a-8a53-0f4a3ad2f6de",
+            "payment": {"method": "wire", "payment_method_id": None, "provider_token": None},
+        },
+        "reply": {"order": _AWAITING, "replayed": False, "status": 201},
     },
     "get_order": {"request": {"id": _ORDER["id"]}, "reply": _ORDER},
     "list_orders": {

@@ -10,10 +10,12 @@ from cart.clients import as_intent
 from cart.use_cases.add_line import add_line
 from cart.use_cases.apply_deployment import apply_deployment
 from cart.use_cases.cancel_order import cancel_order
+from cart.use_cases.change_payment import change_payment
 from cart.use_cases.get_cart import get_cart
 from cart.use_cases.get_order import get_order
 from cart.use_cases.hand_over_lines import hand_over_lines
 from cart.use_cases.list_orders import list_orders
+from cart.use_cases.note_receipt import note_receipt
 from cart.use_cases.order_facts import order_facts
 from cart.use_cases.place_order import place_order
 from cart.use_cases.remove_line import remove_line
@@ -65,6 +67,11 @@ class CartService(Service):
         """Cancel an unpaid order."""
         return cancel_order(self.app, call.caller, **call.data)
 
+    @rpc(request=messages.ChangePayment(), reply=messages.PlacedReply())
+    def change_payment(self, call: Call) -> dict[str, Any]:
+        """Another way to pay for an order that awaits payment."""
+        return change_payment(self.app, call.caller, **call.data)
+
     @rpc(request=messages.GetOrder(), reply=messages.OrderReply())
     def get_order(self, call: Call) -> dict[str, Any]:
         """One order of the caller's organisation."""
@@ -94,6 +101,16 @@ class CartService(Service):
     def on_payment_voided(self, event: Event) -> None:
         """The order is cancelled on request."""
         settle_order_by_event(self.app, event, as_intent(event.data, "voided"))
+
+    @consume("payments.instructions_issued.v1", messages.InstructionsIssued())
+    def on_instructions_issued(self, event: Event) -> None:
+        """The order awaits a wire or check."""
+        settle_order_by_event(self.app, event, as_intent(event.data, "requires_action"))
+
+    @consume("payments.receipt_recorded.v1", messages.ReceiptRecorded())
+    def on_receipt_recorded(self, event: Event) -> None:
+        """Money has come by wire or check."""
+        note_receipt(self.app, event)
 
     @consume("credits.order_credited.v1", messages.LinesHandedOver())
     def on_order_credited(self, event: Event) -> None:

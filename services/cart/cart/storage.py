@@ -26,6 +26,8 @@ add_messaging_tables(METADATA)
 _DESTINATION = "credit_destination IN ('organization', 'support_card')"
 #: One card payment at a time per cart: a second order cannot pay for the same lines while the first is under way.
 _PAYMENT_UNDER_WAY = "state = 'pending_payment' AND problem IS NULL"
+#: An order that was to be paid by wire or check has its lines already: it does not keep others from the cart.
+_CART_IS_BEING_PAID = f"{_PAYMENT_UNDER_WAY} AND instructions IS NULL"
 
 CART = sa.Table(
     "cart",
@@ -114,6 +116,11 @@ ORDERS = sa.Table(
     sa.Column("cancel_reason", sa.String(64)),
     sa.Column("problem", sa.String(64)),  # set: a person must look at it, and nothing is tried any more
     sa.Column("cancel_requested_at", UtcDateTimeColumn),  # set: its payment is given up, not pursued
+    sa.Column("instructions", sa.JSON(none_as_null=True)),
+    sa.Column("expires_at", UtcDateTimeColumn),
+    sa.Column("received_minor", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("attempt_id", sa.String(64)),
+    sa.Column("change_key", sa.String(255)),
     sa.UniqueConstraint("number", name="orders_number"),
     sa.CheckConstraint("kind IN ('order', 'quote')", name="orders_kind"),
     sa.CheckConstraint(
@@ -137,8 +144,8 @@ ORDERS = sa.Table(
         "orders_one_payment_under_way",
         "cart_id",
         unique=True,
-        sqlite_where=sa.text(_PAYMENT_UNDER_WAY),
-        postgresql_where=sa.text(_PAYMENT_UNDER_WAY),
+        sqlite_where=sa.text(_CART_IS_BEING_PAID),
+        postgresql_where=sa.text(_CART_IS_BEING_PAID),
     ),
     sa.Index(
         "orders_to_resume",
@@ -366,6 +373,25 @@ def move_order(transaction: Transaction, order_id: str, target: State, **values:
     return moved.rowcount == 1
 
 
+def await_payment(transaction: Transaction, order_id: str, **values: Any) -> None:
+    """Have a locked order wait for a wire or check, or wait on new terms."""
+    waits = ORDERS.c.state.in_([str(State.PENDING_PAYMENT), str(State.AWAITING_PAYMENT)])
+    transaction.execute(
+        sa.update(ORDERS)
+        .where(ORDERS.c.id == order_id, waits)
+        .values(state=str(State.AWAITING_PAYMENT), **values)
+    )  # fmt: skip
+
+
+def note_received(transaction: Transaction, order_id: str, received_minor: int) -> None:
+    """Keep how much money has come for an order; what is known only grows, in whatever order it is told."""
+    transaction.execute(
+        sa.update(ORDERS)
+        .where(ORDERS.c.id == order_id, ORDERS.c.received_minor < received_minor)
+        .values(received_minor=received_minor)
+    )
+
+
 def lock_order_row(transaction: Transaction, order_id: str) -> bool:
     """Have nobody else change the order until the transaction ends; whether there is such an order."""
     lock = sa.select(ORDERS.c.id).where(ORDERS.c.id == order_id).with_for_update()
@@ -429,11 +455,15 @@ def lease_order(transaction: Transaction, order: Order, until: datetime) -> None
 
 
 def request_cancel(transaction: Transaction, order: Order, until: datetime) -> None:
-    """Have a locked order's payment given up rather than pursued; nobody else asks about it before `until`."""
+    """Have a locked, unpaid order's payment given up rather than pursued; nobody else asks about it before `until`."""
     transaction.execute(
         sa.update(ORDERS)
         .where(ORDERS.c.id == order.id)
-        .values(cancel_requested_at=order.cancel_requested_at or transaction.now, next_attempt_at=until)
+        .values(
+            state=str(State.PENDING_PAYMENT),
+            cancel_requested_at=order.cancel_requested_at or transaction.now,
+            next_attempt_at=until,
+        )
     )
 
 
@@ -448,7 +478,7 @@ def stored_answer(reader: Reader, order: Order) -> dict[str, Any] | None:
     """The answer that is kept under the order's Idempotency-Key; None if there is none (any more)."""
     text = reader.scalar(
         sa.select(IDEMPOTENCY_KEY.c.answer).where(
-            IDEMPOTENCY_KEY.c.scope == order.organization_id, IDEMPOTENCY_KEY.c.key == order.idempotency_key
+            IDEMPOTENCY_KEY.c.scope == order.organization_id, IDEMPOTENCY_KEY.c.key == order.answered_key
         )
     )
     return json.loads(text) if text else None

@@ -69,6 +69,8 @@ class Bus:
         self.charges: dict[str, int] = {}
         self.intents: dict[str, dict[str, Any]] = {}
         self.requests: list[dict[str, Any]] = []
+        self.attempts: list[str] = []
+        self.closed: set[str] = set()
         #: what payments does: captured, failed, processing, invalid, lost (charges, but the answer is lost), down,
         #: dies_before, dies_after (our process does, before or after the charge)
         self.payments = "captured"
@@ -127,7 +129,7 @@ class Bus:
             raise unavailable()
         with self._lock:
             known = self.intents.get(order_id)
-            if self.voids != "silent" and (known is None or known["state"] == "processing"):
+            if self.voids != "silent" and (known is None or known["state"] in ("processing", "requires_action")):
                 self.intents[order_id] = self._intent_in(order_id, "voided")
         if self.voids == "lost":
             raise unavailable()
@@ -135,6 +137,58 @@ class Bus:
 
     def _intent_in(self, order_id: str, state: str) -> dict[str, Any]:
         return {"intent_id": f"pay_{order_id}", "order_id": order_id, "state": state, "decline": None, "card": None}
+
+    def _issue_instructions(self, **request: Any) -> dict[str, Any]:
+        order_id, method = request["order_id"], request["method"]
+        self.requests.append(request)
+        if self.payments == "dies_before":
+            raise Crash
+        if self.payments == "down":
+            raise unavailable()
+        if method in self.closed:
+            raise Refusal(Kind.INVALID, "payment_method_unavailable", f"Payment by {method} is not open.")
+        with self._lock:
+            known = self.intents.get(order_id)
+            if known is None or (known["state"] == "requires_action" and known["method"] != method):
+                issue = 1 if known is None else known["instructions"]["issue"] + 1
+                received = 0 if known is None else known["instructions"]["received"]["amount_minor"]
+                self.intents[order_id] = self._awaited(request, issue, received)
+        if self.payments == "dies_after":
+            raise Crash
+        if self.payments == "lost":
+            raise unavailable()
+        return self.intents[order_id]
+
+    def _awaited(self, request: dict[str, Any], issue: int, received: int) -> dict[str, Any]:
+        due = request["amount"]["amount_minor"]
+        return {
+            "intent_id": f"pay_{request['order_id']}", "order_id": request["order_id"], "state": "requires_action",
+            "method": request["method"], "decline": None, "card": None,
+            "instructions": {
+                "method": request["method"], "reference": "RF84PC2026000001", "amount": usd(due),
+                "received": usd(received), "remaining": usd(due - received), "due_on": "2026-12-06",
+                "expires_at": "2026-12-22T12:00:00.000Z", "issue": issue, "pay_to": {"account": "DE89"},
+            },
+        }  # fmt: skip
+
+    def _pay_by_card(self, order_id: str, attempt_id: str, provider_token: str) -> dict[str, Any]:
+        if self.payments == "dies_before":
+            raise Crash
+        if self.payments == "down":
+            raise unavailable()
+        with self._lock:
+            intent = self.intents[order_id]
+            clean = intent["state"] == "requires_action" and not intent["instructions"]["received"]["amount_minor"]
+            if clean and attempt_id not in self.attempts:
+                self.attempts.append(attempt_id)
+                card = self._intent(order_id, intent["instructions"]["amount"]["amount_minor"])
+                changes = {"decline": card["decline"]} if card["decline"] else {**card, "instructions": None}
+                self.intents[order_id] = {**intent, **changes, "method": "card" if not card["decline"] else "wire"}
+        if self.payments == "dies_after":
+            raise Crash
+        if self.payments == "lost":
+            raise unavailable()
+        return self.intents[order_id]
 
     def _get_intent(self, order_id: str) -> dict[str, Any]:
         if self.payments == "down":
@@ -191,6 +245,12 @@ class Shop:
     def cancel(self, order_id: str, key: str = "cancel-1", caller: Identity | None = None) -> Any:
         request = load_request(messages.CancelOrder(), {"idempotency_key": key, "id": order_id})
         return cancel_order(self.app, caller or self.buyer, **request)
+
+    def wire(self, key: str = "key-1", method: str = "wire") -> Any:
+        """An order that awaits a wire (or a check)."""
+        if not self.cart()["lines"]:
+            self.add_pack()
+        return self.place(key, payment={"method": method})
 
     def refused(self, call: Callable[..., Any], *arguments: Any, **more: Any) -> Refusal:
         with pytest.raises(Refusal) as caught:

@@ -7,11 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-import sqlalchemy as sa
 
 from cart import storage
 from cart.clients import as_intent
-from cart.domain.order import State
 from cart.use_cases.get_order import get_order
 from cart.use_cases.resume_orders import resume_orders
 from cart.use_cases.settle_order import settle_order_by_event
@@ -203,15 +201,6 @@ def test_an_order_with_a_problem_is_left_to_a_person(shop: Any) -> None:
     with shop.database.transaction() as transaction:
         storage.flag_order(transaction, order_id, "captured_amount_differs")
     assert shop.refused(shop.cancel, order_id).code == "order_needs_a_person"
-    assert "payments.void" not in shop.bus.calls
-
-
-def test_an_order_that_waits_for_a_wire_is_cancelled_without_any_provider(shop_on_both: Any) -> None:
-    shop = shop_on_both
-    order_id = pending(shop)
-    with shop.database.transaction() as transaction:
-        transaction.execute(sa.update(storage.ORDERS).values(state=str(State.AWAITING_PAYMENT), payment_method="wire"))
-    assert shop.cancel(order_id)["order"]["state"] == "cancelled"
     assert "payments.void" not in shop.bus.calls
 
 

@@ -22,6 +22,9 @@ ORDER = Order(
     "ord_1", "PC-2026-000001", "order", State.PENDING_PAYMENT, "org_1", "Acme", "usr_1", "a@b.example", "A", "en",
     "crt_1", 1, "USD", 100, 0, 100, "card", "tok", None, "v1", NOW, "192.0.2.1", "key", NOW, 0, NOW,
 )  # fmt: skip
+WAITS = Intent("requires_action", instructions={"issue": 1})
+AWAITS = replace(ORDER, state=State.AWAITING_PAYMENT, instructions={"issue": 1})
+TRIED = replace(AWAITS, state=State.PENDING_PAYMENT, attempt_id="att_1")
 CONTRACT = Product("CONTRACT", "Contract", "contract", 60, True, 3, Money(900, "USD"))
 LINE = Line("a", CONTRACT, 2, "dep_1", "organization")
 CART = Cart("crt_1", 1, "USD", (LINE,))
@@ -31,8 +34,8 @@ WISH = checkout.Wish({"method": "card", "provider_token": "tok"}, "v1", None, No
 
 def test_the_states_and_the_ways_between_them() -> None:
     assert {target: set(sources(target)) for target in State} == {
-        State.PENDING_PAYMENT: set(),
-        State.AWAITING_PAYMENT: set(),
+        State.PENDING_PAYMENT: {State.AWAITING_PAYMENT},
+        State.AWAITING_PAYMENT: {State.PENDING_PAYMENT},
         State.PAID: {State.PENDING_PAYMENT, State.AWAITING_PAYMENT},
         State.CANCELLED: {State.PENDING_PAYMENT, State.AWAITING_PAYMENT},
         State.FULFILLED: {State.PAID},
@@ -49,6 +52,16 @@ def test_the_states_and_the_ways_between_them() -> None:
         (ORDER, Intent("failed"), State.CANCELLED),
         (ORDER, Intent("processing"), None),
         (ORDER, Intent("requires_action"), None),
+        (ORDER, WAITS, State.AWAITING_PAYMENT),
+        (TRIED, replace(WAITS, attempt_id="att_1"), State.AWAITING_PAYMENT),
+        (TRIED, replace(WAITS, attempt_id="att_0"), None),
+        (TRIED, WAITS, None),
+        (AWAITS, WAITS, None),
+        (AWAITS, replace(WAITS, instructions={"issue": 2}), State.AWAITING_PAYMENT),
+        (AWAITS, Intent("captured"), State.PAID),
+        (AWAITS, Intent("failed"), State.CANCELLED),
+        (replace(AWAITS, state=State.CANCELLED), replace(WAITS, instructions={"issue": 2}), None),
+        (replace(AWAITS, state=State.PAID, paid_at=NOW), replace(WAITS, instructions={"issue": 2}), None),
         (replace(ORDER, state=State.PAID, paid_at=NOW), Intent("captured"), None),
         (replace(ORDER, state=State.FULFILLED, paid_at=NOW), Intent("captured"), None),
         (replace(ORDER, state=State.CANCELLED), Intent("failed"), None),
@@ -149,8 +162,10 @@ def test_a_rise_is_refused_with_both_prices_and_a_fall_is_granted(old: int, new:
 @pytest.mark.parametrize(
     ("wish", "code", "field"),
     [
-        (replace(WISH, payment={"method": "wire"}), "payment_method_unavailable", "payment.method"),
-        (replace(WISH, payment={"method": "check"}), "payment_method_unavailable", "payment.method"),
+        (replace(WISH, payment={"method": "wire", "provider_token": "tok"}), "provider_token_unexpected",
+         "payment.provider_token"),
+        (replace(WISH, payment={"method": "check", "payment_method_id": "pm_1"}), "payment_method_unavailable",
+         "payment.payment_method_id"),
         (replace(WISH, payment={"method": "quote"}), "payment_method_unavailable", "payment.method"),
         (replace(WISH, payment={"method": "card", "payment_method_id": "pm_1"}), "payment_method_unavailable",
          "payment.payment_method_id"),
@@ -160,7 +175,8 @@ def test_a_rise_is_refused_with_both_prices_and_a_fall_is_granted(old: int, new:
 )  # fmt: skip
 def test_what_cannot_be_paid_with_yet(wish: checkout.Wish, code: str, field: str) -> None:
     with pytest.raises(Refusal) as caught:
-        checkout.check_payment(wish)
+        checkout.check_payment(wish.payment)
+        checkout.check_billing_address(wish)
     assert (caught.value.kind, caught.value.code, caught.value.errors[0]["field"]) == (Kind.INVALID, code, field)
 
 

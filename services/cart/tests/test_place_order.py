@@ -174,8 +174,8 @@ def test_one_cart_is_not_paid_for_twice_while_a_payment_is_under_way(shop_on_bot
 
 
 BAD = [
-    ({"payment": {"method": "wire"}}, "payment_method_unavailable"),
-    ({"payment": {"method": "check"}}, "payment_method_unavailable"),
+    ({"payment": {"method": "wire", "provider_token": "tok"}}, "provider_token_unexpected"),
+    ({"payment": {"method": "check", "payment_method_id": "pm_1"}}, "payment_method_unavailable"),
     ({"payment": {"method": "quote"}}, "payment_method_unavailable"),
     ({"payment": {"method": "barter"}}, "validation_failed"),
     ({"payment": {"method": "card"}}, "provider_token_required"),

@@ -111,11 +111,71 @@ class CardClaimed(TolerantSchema):
     claimant = fields.Nested(Organization, required=True)
 
 
+class Instructions(TolerantSchema):
+    """How to pay by wire or check what is left."""
+
+    method = fields.String(required=True)
+    reference = fields.String(required=True)
+    amount = money(required=True, unknown=EXCLUDE)
+    received = money(required=True, unknown=EXCLUDE)
+    remaining = money(required=True, unknown=EXCLUDE)
+    due_on = fields.Date(required=True, format="iso")
+    expires_at = UtcDateTime(required=True)
+    issue = StrictInteger(required=True)
+    pay_to = fields.Dict(keys=fields.String(), values=fields.String(), required=True)
+
+
+class InstructionsIssued(TolerantSchema):
+    """``payments.instructions_issued.v1``"""
+
+    order_id = fields.String(required=True)
+    order_number = fields.String(required=True)
+    organization = fields.Nested(Organization, required=True)
+    buyer = fields.Nested(Buyer, required=True)
+    instructions = fields.Nested(Instructions, required=True)
+
+
+class ReminderIssued(InstructionsIssued):
+    """``payments.reminder_issued.v1``"""
+
+    reminder = StrictInteger(required=True)
+
+
+class Receipt(TolerantSchema):
+    """Money that has come."""
+
+    id = fields.String(required=True)
+    method = fields.String(required=True)
+    amount = money(required=True, unknown=EXCLUDE)
+    received_on = fields.Date(required=True, format="iso")
+
+
+class PaymentProgress(TolerantSchema):
+    """How far an order is paid with it."""
+
+    state = fields.String(required=True)
+    due = money(required=True, unknown=EXCLUDE)
+    received = money(required=True, unknown=EXCLUDE)
+    remaining = money(required=True, unknown=EXCLUDE)
+    surplus = money(required=True, unknown=EXCLUDE)
+    reason = fields.String(load_default=None, allow_none=True)
+
+
+class ReceiptRecorded(InstructionsIssued):
+    """``payments.receipt_recorded.v1``"""
+
+    receipt = fields.Nested(Receipt, required=True)
+    payment = fields.Nested(PaymentProgress, required=True)
+
+
 #: By the kind of mail that an event causes, the schema of what the mail is rendered from.
 PAYLOADS: dict[MailKind, TolerantSchema] = {
     MailKind.RECEIPT: OrderPaid(),
     MailKind.CARD: CardIssued(),
     MailKind.CARD_CLAIMED: CardClaimed(),
+    MailKind.PAYMENT_INSTRUCTIONS: InstructionsIssued(),
+    MailKind.PAYMENT_REMINDER: ReminderIssued(),
+    MailKind.PAYMENT_RECEIVED: ReceiptRecorded(),
 }
 
 

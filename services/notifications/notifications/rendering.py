@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import date, datetime
 from email.headerregistry import Address
 from typing import Any
 
@@ -114,7 +114,7 @@ def _money(value: Mapping[str, Any]) -> str:
     return str(Money(value["amount_minor"], value["currency"]))
 
 
-def _day(moment: datetime) -> str:
+def _day(moment: date) -> str:
     return f"{moment.day} {moment:%B %Y}"
 
 

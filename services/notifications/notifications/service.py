@@ -9,7 +9,14 @@ from chassis.service import Call, Provided, Service, consume, every, rpc
 from notifications import messages
 from notifications.bootstrap import bootstrap
 from notifications.use_cases.list_deliveries import list_deliveries
-from notifications.use_cases.queue_mail import queue_card, queue_claim_notice, queue_receipt
+from notifications.use_cases.queue_mail import (
+    queue_card,
+    queue_claim_notice,
+    queue_instructions,
+    queue_payment_received,
+    queue_receipt,
+    queue_reminder,
+)
 from notifications.use_cases.send_mails import send_mails
 
 
@@ -33,6 +40,21 @@ class NotificationsService(Service):
     def on_card_claimed(self, event: Event) -> None:
         """The claim notice."""
         queue_claim_notice(self.app, event)
+
+    @consume("payments.instructions_issued.v1", messages.InstructionsIssued())
+    def on_instructions_issued(self, event: Event) -> None:
+        """How to pay by wire or check."""
+        queue_instructions(self.app, event)
+
+    @consume("payments.reminder_issued.v1", messages.ReminderIssued())
+    def on_reminder_issued(self, event: Event) -> None:
+        """The money has not come yet."""
+        queue_reminder(self.app, event)
+
+    @consume("payments.receipt_recorded.v1", messages.ReceiptRecorded())
+    def on_receipt_recorded(self, event: Event) -> None:
+        """Some of the money has come, or all of it."""
+        queue_payment_received(self.app, event)
 
     @every(5.0)
     def send_mails(self) -> None:

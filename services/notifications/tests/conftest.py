@@ -30,6 +30,14 @@ from notifications.transports import SmtpTransport, Transport
 
 CLAIM_CODE = "7K2M-Q9TX-04HB-ZZ5V-W8YN-3"
 SENDER = Address("Punchcard", addr_spec="store@punchcard.example")
+EVENTS = {
+    MailKind.RECEIPT: "cart.order_paid.v1",
+    MailKind.CARD: "credits.card_issued.v1",
+    MailKind.CARD_CLAIMED: "credits.card_claimed.v1",
+    MailKind.PAYMENT_INSTRUCTIONS: "payments.instructions_issued.v1",
+    MailKind.PAYMENT_REMINDER: "payments.reminder_issued.v1",
+    MailKind.PAYMENT_RECEIVED: "payments.receipt_recorded.v1",
+}
 TLS = Path(__file__).parent / "tls"
 
 
@@ -41,11 +49,7 @@ def opener() -> Opener:
 @pytest.fixture
 def examples(opener: Opener) -> dict[MailKind, dict[str, Any]]:
     """The producers' example of each event that causes a mail, with a claim code sealed for us."""
-    found = {
-        MailKind.RECEIPT: event_example("cart.order_paid.v1"),
-        MailKind.CARD: event_example("credits.card_issued.v1"),
-        MailKind.CARD_CLAIMED: event_example("credits.card_claimed.v1"),
-    }
+    found = {kind: event_example(name) for kind, name in EVENTS.items()}
     found[MailKind.CARD]["sealed_code"] = Sealer(opener.public_key).seal(CLAIM_CODE)
     return found
 
@@ -53,14 +57,10 @@ def examples(opener: Opener) -> dict[MailKind, dict[str, Any]]:
 @pytest.fixture
 def event(examples: dict[MailKind, dict[str, Any]]) -> Callable[..., Event]:
     """Call it with a kind of mail to get the event that causes it, as the chassis hands it to the service."""
-    names = {
-        MailKind.RECEIPT: "cart.order_paid.v1",
-        MailKind.CARD: "credits.card_issued.v1",
-        MailKind.CARD_CLAIMED: "credits.card_claimed.v1",
-    }
 
     def make(kind: MailKind, **changes: Any) -> Event:
-        return make_event(names[kind], PAYLOADS[kind].load({**examples[kind], **changes}), consumer=f"on {names[kind]}")
+        name = EVENTS[kind]
+        return make_event(name, PAYLOADS[kind].load({**examples[kind], **changes}), consumer=f"on {name}")
 
     return make
 

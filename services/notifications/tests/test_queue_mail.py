@@ -27,6 +27,9 @@ HANDLERS = {
     MailKind.RECEIPT: queue_mail.queue_receipt,
     MailKind.CARD: queue_mail.queue_card,
     MailKind.CARD_CLAIMED: queue_mail.queue_claim_notice,
+    MailKind.PAYMENT_INSTRUCTIONS: queue_mail.queue_instructions,
+    MailKind.PAYMENT_REMINDER: queue_mail.queue_reminder,
+    MailKind.PAYMENT_RECEIVED: queue_mail.queue_payment_received,
 }
 
 
@@ -46,6 +49,9 @@ def app(migrated: Callable[..., Database], make_app: Callable[..., App], tmp_pat
         (MailKind.RECEIPT, "receipt:ord_01JDB0000000000000000000A0"),
         (MailKind.CARD, "card:scc_01K0"),
         (MailKind.CARD_CLAIMED, "card_claimed:scc_01K0"),
+        (MailKind.PAYMENT_INSTRUCTIONS, "payment_instructions:ord_01KB0000000000000000000000:1"),
+        (MailKind.PAYMENT_REMINDER, "payment_reminder:ord_01KB0000000000000000000000:1.1"),
+        (MailKind.PAYMENT_RECEIVED, "payment_received:rct_01KB0000000000000000000002"),
     ],
 )
 def test_an_event_queues_one_mail_to_its_buyer(

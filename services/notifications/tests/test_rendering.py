@@ -129,6 +129,79 @@ def test_claim_notice(render: Render) -> None:
     assert "cannot be used again" in html_of(mail)
 
 
+@pytest.mark.parametrize("kind", [MailKind.PAYMENT_INSTRUCTIONS, MailKind.PAYMENT_REMINDER])
+def test_how_to_pay(render: Render, kind: MailKind) -> None:
+    mail = render(kind)
+    lines = text_of(mail).splitlines()
+
+    assert "PC-2026-000123" in mail["Subject"]
+    assert "120.00 USD" in mail["Subject"]
+    for line in (
+        "Order number: PC-2026-000123",
+        "To pay: 120.00 USD",
+        "Due by: 6 December 2026",
+        "Payment reference: RF84PC2026000123",
+        "Wire it to",
+        "Beneficiary: Punchcard Support",
+        "Account: DE89 3704 0044 0532 0130 00",
+        "BIC: EXMPDEFFXXX",
+        "If the money is not here by 22 December 2026 (UTC), the order is cancelled.",
+    ):
+        assert line in lines
+    for part in ("PC-2026-000123", "120.00 USD", "6 December 2026", "RF84PC2026000123", "DE89", "22 December 2026"):
+        assert part in html_of(mail)
+    assert "Received" not in text_of(mail) + html_of(mail)
+
+
+def test_how_to_pay_by_check(render: Render, examples: Examples) -> None:
+    instructions = {
+        **examples[MailKind.PAYMENT_INSTRUCTIONS]["instructions"], "method": "check",
+        "pay_to": {"payable_to": "Punchcard Support", "address": "1 Main Street, Springfield"},
+    }  # fmt: skip
+    mail = render(MailKind.PAYMENT_INSTRUCTIONS, instructions=instructions)
+    lines = text_of(mail).splitlines()
+
+    assert "Payable to: Punchcard Support" in lines
+    assert "To: 1 Main Street, Springfield" in lines
+    assert "Write the payment reference on the check." in html_of(mail)
+    assert not [line for line in lines if line.startswith(("Account", "Wire"))]
+
+
+def test_money_that_is_short_says_what_is_left(render: Render) -> None:
+    mail = render(MailKind.PAYMENT_RECEIVED)
+    lines = text_of(mail).splitlines()
+
+    assert mail["Subject"] == "Order PC-2026-000123: 70.00 USD received, 50.00 USD left to pay"
+    for line in ("Received on: 30 November 2026", "Total: 120.00 USD", "Received: 70.00 USD", "To pay: 50.00 USD"):
+        assert line in lines
+    assert "50.00 USD" in html_of(mail)
+
+
+@pytest.mark.parametrize(
+    ("reason", "surplus_minor", "said"),
+    [
+        (None, 0, "The order is paid. The receipt comes in a mail of its own."),
+        ("overpaid", 1000, "Too much by: 10.00 USD"),
+        ("order_paid", 7000, "This order was paid before"),
+        ("order_cancelled", 7000, "This order is cancelled"),
+    ],
+)
+def test_money_after_which_nothing_is_left_to_pay(
+    render: Render, examples: Examples, reason: str | None, surplus_minor: int, said: str
+) -> None:
+    usd = {"amount_minor": 0, "currency": "USD"}
+    payment = {
+        **examples[MailKind.PAYMENT_RECEIVED]["payment"], "remaining": usd, "reason": reason,
+        "surplus": {**usd, "amount_minor": surplus_minor},
+    }  # fmt: skip
+    mail = render(MailKind.PAYMENT_RECEIVED, payment=payment)
+
+    assert said in text_of(mail)
+    assert said.partition(":")[0] in html_of(mail)
+    assert mail["Subject"] == "Order PC-2026-000123: 70.00 USD received"
+    assert "To pay" not in text_of(mail) + html_of(mail)
+
+
 @pytest.mark.parametrize("kind", list(MailKind))
 def test_headers(render: Render, examples: Examples, kind: MailKind) -> None:
     mail = render(kind)

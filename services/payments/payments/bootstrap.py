@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -10,6 +10,7 @@ from chassis.persistence import Database
 from chassis.service import Runtime
 from payments import settings
 from payments.domain.provider import Provider, Webhooks
+from payments.domain.remittances import Terms
 from payments.providers.offline import OfflineProvider
 from payments.providers.offline_webhooks import OfflineWebhooks
 
@@ -24,6 +25,7 @@ class App:
         lease: for how long an attempt belongs to whoever is asking the provider about it.
         webhooks: reads what the provider sends by itself; believes none unless told how.
         settle_soon: has the attempts that are due settled at once.
+        remittances: by method, on what terms money is awaited; a method that is not here is not open.
     """
 
     database: Database
@@ -31,6 +33,7 @@ class App:
     lease: timedelta
     webhooks: Webhooks = field(default_factory=lambda: OfflineWebhooks(()))
     settle_soon: Callable[[], None] = lambda: None
+    remittances: Mapping[str, Terms] = field(default_factory=dict)
 
 
 def bootstrap(runtime: Runtime) -> App:
@@ -44,4 +47,4 @@ def bootstrap(runtime: Runtime) -> App:
         connections=read.connections,
     )
     webhooks = OfflineWebhooks(read.webhook_secrets)
-    return App(runtime.database, provider, read.lease, webhooks, runtime.waker("settle_payments"))
+    return App(runtime.database, provider, read.lease, webhooks, runtime.waker("settle_payments"), read.remittances)

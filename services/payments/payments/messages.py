@@ -16,6 +16,7 @@ from chassis.messages import (
     UtcDateTime,
 )
 from kernel.card_numbers import contains_card_number
+from payments.domain.remittances import METHODS, Reason
 from payments.domain.states import State
 
 #: A thousand million of the largest unit we sell in; keeps a typing error out of a 64-bit column.
@@ -45,17 +46,19 @@ class _ForOrder(RequestSchema):
     order_id = PlainString(required=True, max_length=64)
     order_number = PlainString(required=True, max_length=64)
     amount = fields.Nested(AmountSchema, required=True)
-    method = fields.String(required=True, validate=validate.OneOf(["card"]))
     payer = fields.Nested(PayerSchema, required=True)
 
 
 class Void(_ForOrder):
-    """Give up collecting an order's amount, unless it is collected already."""
+    """Give up collecting or awaiting an order's amount, unless it is there already."""
+
+    method = fields.String(required=True, validate=validate.OneOf(["card", *METHODS]))
 
 
 class Collect(_ForOrder):
     """Collect an order's amount, once."""
 
+    method = fields.String(required=True, validate=validate.OneOf(["card"]))
     provider_token = PlainString(load_default=None, allow_none=True, max_length=255, validate=_no_card_number)
     payment_method_id = PlainString(load_default=None, allow_none=True, max_length=64, validate=_no_card_number)
 
@@ -63,6 +66,58 @@ class Collect(_ForOrder):
     def _one_card(self, data: dict[str, Any], **_: Any) -> None:
         if (data["provider_token"] is None) == (data["payment_method_id"] is None):
             raise ValidationError("Give either provider_token or payment_method_id.", "provider_token")
+
+
+class RemitterSchema(PayerSchema):
+    """For whom, who asked, and whom to write to."""
+
+    name = fields.String(required=True, validate=validate.Length(max=200))
+    language = PlainString(required=True, max_length=20)
+    organization = fields.String(required=True, validate=validate.Length(max=200))
+
+
+class IssueInstructions(RequestSchema):
+    """Await an order's amount by wire or check, and tell the payer how to pay."""
+
+    order_id = PlainString(required=True, max_length=64)
+    order_number = PlainString(required=True, max_length=21)
+    amount = fields.Nested(AmountSchema, required=True)
+    method = fields.String(required=True, validate=validate.OneOf(METHODS))
+    payer = fields.Nested(RemitterSchema, required=True)
+
+
+class PayByCard(RequestSchema):
+    """Charge a card for an order that awaits a wire or check."""
+
+    order_id = PlainString(required=True, max_length=64)
+    attempt_id = PlainString(required=True, max_length=64)
+    provider_token = PlainString(required=True, max_length=255, validate=_no_card_number)
+
+
+class RecordReceipt(RequestSchema):
+    """Money that has arrived, as the bank's statement or the check says."""
+
+    idempotency_key = fields.String(required=True, validate=validate.Length(min=1, max=255))
+    reference = PlainString(max_length=64)
+    order_id = PlainString(max_length=64)
+    method = fields.String(required=True, validate=validate.OneOf(METHODS))
+    amount = fields.Nested(AmountSchema, required=True)
+    received_on = fields.Date(required=True, format="iso")
+    bank_reference = PlainString(required=True, max_length=64)
+
+    @validates_schema
+    def _one_order(self, data: dict[str, Any], **_: Any) -> None:
+        if ("reference" in data) == ("order_id" in data):
+            raise ValidationError("Give either reference or order_id.", "reference")
+
+
+class ListReview(RequestSchema):
+    """A page of the money that had nothing to pay for, for staff."""
+
+    reason = fields.String(allow_none=True, load_default=None, validate=validate.OneOf([str(each) for each in Reason]))
+    order_id = PlainString(allow_none=True, load_default=None, max_length=64)
+    limit = StrictInteger(load_default=20, validate=validate.Range(min=1, max=100))
+    cursor = fields.String(allow_none=True, load_default=None, validate=validate.Length(max=200))
 
 
 class GetIntent(RequestSchema):
@@ -103,14 +158,97 @@ class DeclineSchema(TolerantSchema):
     message = fields.String(required=True)
 
 
+def _moment() -> fields.String:
+    """A moment that is RFC 3339 text already: stored answers are replayed as they were."""
+    return fields.String(required=True, metadata={"format": "date-time"})
+
+
+def _day() -> fields.String:
+    return fields.String(required=True, metadata={"format": "date"})
+
+
+class InstructionsSchema(TolerantSchema):
+    """How to pay by wire or check."""
+
+    method = fields.String(required=True, validate=validate.OneOf(METHODS))
+    #: ISO 11649: RF, two check digits, the order's number.
+    reference = fields.String(required=True)
+    amount = fields.Nested(MoneySchema, required=True)
+    received = fields.Nested(MoneySchema, required=True)
+    remaining = fields.Nested(MoneySchema, required=True)
+    due_on = _day()
+    #: From then on the order is cancelled.
+    expires_at = _moment()
+    #: 1, and one more with each change of the method.
+    issue = StrictInteger(required=True)
+    #: What the payer must know, by name: account, beneficiary, bank, bic; or payable_to, address.
+    pay_to = fields.Dict(keys=fields.String(), values=fields.String(), required=True)
+
+
 class IntentReply(TolerantSchema):
     """How far collecting has come."""
 
     intent_id = fields.String(required=True)
     order_id = fields.String(required=True)
+    method = fields.String(required=True)
     state = fields.String(required=True, validate=validate.OneOf([str(state) for state in State]))
     decline = fields.Nested(DeclineSchema, required=True, allow_none=True)
     card = fields.Nested(CardSchema, required=True, allow_none=True)
+    #: While a wire or check is awaited.
+    instructions = fields.Nested(InstructionsSchema, required=True, allow_none=True)
+
+
+class ReceiptSchema(TolerantSchema):
+    """Money that has arrived."""
+
+    id = fields.String(required=True)
+    order_id = fields.String(required=True)
+    order_number = fields.String(required=True)
+    method = fields.String(required=True)
+    bank_reference = fields.String(required=True)
+    amount = fields.Nested(AmountSchema, required=True)
+    received_on = _day()
+    recorded_by = fields.String(required=True)
+    recorded_at = _moment()
+
+
+class ProgressSchema(TolerantSchema):
+    """How far an order is paid with a receipt."""
+
+    state = fields.String(required=True, validate=validate.OneOf([str(state) for state in State]))
+    due = fields.Nested(MoneySchema, required=True)
+    received = fields.Nested(MoneySchema, required=True)
+    #: What is still awaited.
+    remaining = fields.Nested(MoneySchema, required=True)
+    #: What of this receipt has nothing to pay for, and why.
+    surplus = fields.Nested(MoneySchema, required=True)
+    reason = fields.String(required=True, allow_none=True, validate=validate.OneOf([str(each) for each in Reason]))
+
+
+class RecordedReply(TolerantSchema):
+    """A receipt, and how far the payment is with it."""
+
+    receipt = fields.Nested(ReceiptSchema, required=True)
+    payment = fields.Nested(ProgressSchema, required=True)
+    replayed = fields.Boolean(required=True)
+
+
+class Surplus(TolerantSchema):
+    """Money that has nothing to pay for."""
+
+    id = fields.String(required=True)
+    reason = fields.String(required=True, validate=validate.OneOf([str(each) for each in Reason]))
+    amount = fields.Nested(AmountSchema, required=True)
+    noted_at = _moment()
+    organization_id = fields.String(required=True)
+    receipt = fields.Nested(ReceiptSchema, required=True)
+
+
+class ReviewList(TolerantSchema):
+    """A page of it, newest first."""
+
+    items = fields.List(fields.Nested(Surplus), required=True)
+    next = fields.String(required=True, allow_none=True)
 
 
 class OrderFact(TolerantSchema):
@@ -118,10 +256,14 @@ class OrderFact(TolerantSchema):
 
     order_id = fields.String(required=True)
     intent_id = fields.String(required=True)
+    method = fields.String(required=True)
     state = fields.String(required=True, validate=validate.OneOf([str(state) for state in State]))
     amount = fields.Nested(AmountSchema, required=True)
-    #: How many attempts took the money: one if the state is captured, else none.
+    #: How many attempts took the money, or receipts completed it: one if the state is captured, else none.
     captures = StrictInteger(required=True)
+    #: The sum of its receipts, and what of it has nothing to pay for.
+    received = fields.Nested(MoneySchema, required=True)
+    surplus = fields.Nested(MoneySchema, required=True)
 
 
 class OrderFacts(TolerantSchema):
@@ -132,13 +274,14 @@ class OrderFacts(TolerantSchema):
 
 
 class PaymentCaptured(TolerantSchema):
-    """The money for an order is taken."""
+    """The money for an order is taken, by card; or has arrived, by wire or check: all of it."""
 
     order_id = fields.String(required=True)
     intent_id = fields.String(required=True)
+    method = fields.String(required=True)
     amount = fields.Nested(AmountSchema, required=True)
-    card = fields.Nested(CardSchema, required=True)
-    provider_charge_id = fields.String(required=True)
+    card = fields.Nested(CardSchema, required=True, allow_none=True)
+    provider_charge_id = fields.String(required=True, allow_none=True)
     captured_at = UtcDateTime(required=True)
 
 
@@ -157,6 +300,43 @@ class PaymentVoided(TolerantSchema):
     intent_id = fields.String(required=True)
 
 
+class _OrganizationSchema(TolerantSchema):
+    id = fields.String(required=True)
+    name = fields.String(required=True)
+
+
+class _BuyerSchema(TolerantSchema):
+    user_id = fields.String(required=True)
+    email = fields.String(required=True)
+    name = fields.String(required=True)
+    language = fields.String(required=True)
+
+
+class InstructionsIssued(TolerantSchema):
+    """A wire or check is awaited for an order: this is how to pay. Again with each change of the method."""
+
+    intent_id = fields.String(required=True)
+    order_id = fields.String(required=True)
+    order_number = fields.String(required=True)
+    organization = fields.Nested(_OrganizationSchema, required=True)
+    buyer = fields.Nested(_BuyerSchema, required=True)
+    instructions = fields.Nested(InstructionsSchema, required=True)
+
+
+class ReminderIssued(InstructionsIssued):
+    """The money has not come yet."""
+
+    #: 1 for the first.
+    reminder = StrictInteger(required=True)
+
+
+class ReceiptRecorded(InstructionsIssued):
+    """Money has arrived for an order; `payments.captured.v1` says when it is all there."""
+
+    receipt = fields.Nested(ReceiptSchema, required=True)
+    payment = fields.Nested(ProgressSchema, required=True)
+
+
 _ORDER = "ord_01KB0000000000000000000000"
 _INTENT = "pay_01KB0000000000000000000001"
 _CARD = {"brand": "visa", "last4": "4242"}
@@ -172,6 +352,7 @@ CAPTURED = EventType(
     {
         "order_id": _ORDER,
         "intent_id": _INTENT,
+        "method": "card",
         "amount": _AMOUNT,
         "card": _CARD,
         "provider_charge_id": "ch_0123456789abcdef0123456789abcdef",
@@ -184,9 +365,75 @@ FAILED = EventType(
 
 VOIDED = EventType("payments.voided.v1", PaymentVoided(), {"order_id": _ORDER, "intent_id": _INTENT})
 
-EVENTS: tuple[EventType, ...] = (CAPTURED, FAILED, VOIDED)
 
-_REPLY = {"intent_id": _INTENT, "order_id": _ORDER, "state": "captured", "decline": None, "card": _CARD}
+def _usd(amount_minor: int) -> dict[str, Any]:
+    return {"amount_minor": amount_minor, "currency": "USD"}
+
+
+_INSTRUCTIONS: dict[str, Any] = {
+    "method": "wire",
+    "reference": "RF84PC2026000123",
+    "amount": _AMOUNT,
+    "received": _usd(0),
+    "remaining": _AMOUNT,
+    "due_on": "2026-12-06",
+    "expires_at": "2026-12-22T12:00:00.000Z",
+    "issue": 1,
+    "pay_to": {
+        "account": "DE89 3704 0044 0532 0130 00",
+        "beneficiary": "Punchcard Support",
+        "bank": "First Example Bank",
+        "bic": "EXMPDEFFXXX",
+    },
+}
+_TOLD: dict[str, Any] = {
+    "intent_id": _INTENT,
+    "order_id": _ORDER,
+    "order_number": "PC-2026-000123",
+    "organization": {"id": "org_acme", "name": "Acme"},
+    "buyer": {"user_id": "usr_ada", "email": "ada@acme.example", "name": "Ada Buyer", "language": "en"},
+    "instructions": _INSTRUCTIONS,
+}
+_RECEIPT: dict[str, Any] = {
+    "id": "rct_01KB0000000000000000000002",
+    "order_id": _ORDER,
+    "order_number": "PC-2026-000123",
+    "method": "wire",
+    "bank_reference": "2026-11-30/0017",
+    "amount": _usd(7000),
+    "received_on": "2026-11-30",
+    "recorded_by": "usr_fay",
+    "recorded_at": "2026-11-30T09:30:00.000Z",
+}
+_PROGRESS: dict[str, Any] = {
+    "state": "requires_action",
+    "due": _AMOUNT,
+    "received": _usd(7000),
+    "remaining": _usd(5000),
+    "surplus": _usd(0),
+    "reason": None,
+}
+
+INSTRUCTIONS_ISSUED = EventType("payments.instructions_issued.v1", InstructionsIssued(), _TOLD)
+REMINDER_ISSUED = EventType("payments.reminder_issued.v1", ReminderIssued(), {**_TOLD, "reminder": 1})
+RECEIPT_RECORDED = EventType(
+    "payments.receipt_recorded.v1",
+    ReceiptRecorded(),
+    {
+        **_TOLD,
+        "instructions": {**_INSTRUCTIONS, "received": _usd(7000), "remaining": _usd(5000)},
+        "receipt": _RECEIPT,
+        "payment": _PROGRESS,
+    },
+)
+
+EVENTS: tuple[EventType, ...] = (CAPTURED, FAILED, VOIDED, INSTRUCTIONS_ISSUED, REMINDER_ISSUED, RECEIPT_RECORDED)
+
+_REPLY = {
+    "intent_id": _INTENT, "order_id": _ORDER, "method": "card", "state": "captured", "decline": None, "card": _CARD,
+    "instructions": None,
+}  # fmt: skip
+_AWAITS = {**_REPLY, "method": "wire", "state": "requires_action", "card": None, "instructions": _INSTRUCTIONS}
 
 _FOR_ORDER = {
     "order_id": _ORDER,
@@ -206,6 +453,58 @@ RPC_EXAMPLES: dict[str, dict[str, Any]] = {
         "request": {"body": "eyJpZCI6ICJldnRfMSJ9", "signature": "t=1795348800,v1=0f3c"},
         "reply": {},
     },
+    "issue_instructions": {
+        "request": {
+            "order_id": _ORDER,
+            "order_number": "PC-2026-000123",
+            "amount": _AMOUNT,
+            "method": "wire",
+            "payer": {
+                "organization_id": "org_acme",
+                "user_id": "usr_ada",
+                "email": "ada@acme.example",
+                "name": "Ada Buyer",
+                "language": "en",
+                "organization": "Acme",
+            },
+        },
+        "reply": _AWAITS,
+    },
+    "pay_by_card": {
+        "request": {
+            "order_id": _ORDER,
+            "attempt_id": "att_01KB0000000000000000000003",
+            "provider_token": "tok_test_declined",
+        },
+        "reply": {**_AWAITS, "decline": _DECLINE},
+    },
+    "record_receipt": {
+        "request": {
+            "idempotency_key": "8f14e45f-ea5d-4c3a-9c56-2f7d7b0f6a10",
+            "reference": "RF84 PC20 2600 0123",
+            "method": "wire",
+            "amount": _usd(7000),
+            "received_on": "2026-11-30",
+            "bank_reference": "2026-11-30/0017",
+        },
+        "reply": {"receipt": _RECEIPT, "payment": _PROGRESS, "replayed": False},
+    },
+    "list_review": {
+        "request": {"reason": "order_cancelled", "order_id": _ORDER, "limit": 20, "cursor": None},
+        "reply": {
+            "items": [
+                {
+                    "id": "srp_01KB0000000000000000000004",
+                    "reason": "order_cancelled",
+                    "amount": _usd(7000),
+                    "noted_at": "2026-12-22T12:00:00.000Z",
+                    "organization_id": "org_acme",
+                    "receipt": _RECEIPT,
+                }
+            ],
+            "next": None,
+        },
+    },
     "get_intent": {
         "request": {"order_id": _ORDER},
         "reply": {**_REPLY, "state": "failed", "decline": _DECLINE, "card": None},
@@ -214,7 +513,16 @@ RPC_EXAMPLES: dict[str, dict[str, Any]] = {
         "request": {"limit": 500, "cursor": None},
         "reply": {
             "items": [
-                {"order_id": _ORDER, "intent_id": _INTENT, "state": "captured", "amount": _AMOUNT, "captures": 1}
+                {
+                    "order_id": _ORDER,
+                    "intent_id": _INTENT,
+                    "method": "card",
+                    "state": "captured",
+                    "amount": _AMOUNT,
+                    "captures": 1,
+                    "received": _usd(0),
+                    "surplus": _usd(0),
+                }
             ],
             "next": None,
         },

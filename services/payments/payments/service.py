@@ -8,10 +8,15 @@ from chassis.service import Call, Provided, Service, every, rpc
 from payments import messages
 from payments.bootstrap import bootstrap
 from payments.storage import WEBHOOK_EVENT
+from payments.use_cases.chase_remittances import chase_remittances
 from payments.use_cases.collect import collect
 from payments.use_cases.get_intent import get_intent
+from payments.use_cases.issue_instructions import issue_instructions
+from payments.use_cases.list_review import list_review
 from payments.use_cases.order_facts import order_facts
+from payments.use_cases.pay_by_card import pay_by_card
 from payments.use_cases.receive_webhook import receive_webhook
+from payments.use_cases.record_receipt import record_receipt
 from payments.use_cases.settle_payments import settle_payments
 from payments.use_cases.void import void
 
@@ -37,6 +42,24 @@ class PaymentsService(Service):
         """Something happened at the provider; the gateway passes on what it says."""
         return receive_webhook(self.app, **call.data)
 
+    @rpc(request=messages.IssueInstructions(), reply=messages.IntentReply(), anonymous=True)
+    def issue_instructions(self, call: Call) -> dict[str, Any]:
+        return issue_instructions(self.app, call.identity, **call.data)
+
+    @rpc(request=messages.PayByCard(), reply=messages.IntentReply(), anonymous=True)
+    def pay_by_card(self, call: Call) -> dict[str, Any]:
+        return pay_by_card(self.app, call.identity, **call.data)
+
+    @rpc(request=messages.RecordReceipt(), reply=messages.RecordedReply())
+    def record_receipt(self, call: Call) -> dict[str, Any]:
+        """Money has arrived by wire or check; for staff."""
+        return record_receipt(self.app, call.caller, **call.data)
+
+    @rpc(request=messages.ListReview(), reply=messages.ReviewList())
+    def list_review(self, call: Call) -> dict[str, Any]:
+        """Money that had nothing to pay for; for staff."""
+        return list_review(self.app, call.caller, **call.data)
+
     @rpc(request=messages.GetIntent(), reply=messages.IntentReply(), anonymous=True)
     def get_intent(self, call: Call) -> dict[str, Any]:
         return get_intent(self.app, call.identity, **call.data)
@@ -49,3 +72,8 @@ class PaymentsService(Service):
     @every(2.0)
     def settle_payments(self) -> None:
         settle_payments(self.app)
+
+    @every(30.0)
+    def chase_remittances(self) -> None:
+        """Reminders, and the end of what was not paid in time."""
+        chase_remittances(self.app)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
 
 from chassis.persistence import Reader, Transaction, UtcDateTimeColumn, add_messaging_tables
-from chassis.persistence.paging import page
 from kernel.money import Money
 from payments.domain.provider import Attempt, Captured
 from payments.domain.states import ENTERED_FROM, State, check_delay
@@ -109,6 +107,11 @@ def add_attempt(tx: Transaction, attempt: Attempt, lease: timedelta) -> None:
     )
 
 
+def has_attempt(reader: Reader, attempt_id: str) -> bool:
+    """Whether there is such an attempt."""
+    return reader.scalar(sa.select(ATTEMPT.c.id).where(ATTEMPT.c.id == attempt_id)) is not None
+
+
 def find_intent(reader: Reader, order_id: str) -> sa.RowMapping | None:
     """An order's intent with what is known from its newest attempt, if it has one: its decline code and its card."""
     return reader.one(
@@ -118,21 +121,6 @@ def find_intent(reader: Reader, order_id: str) -> sa.RowMapping | None:
         .order_by(ATTEMPT.c.created_at.desc(), ATTEMPT.c.id.desc())
         .limit(1)
     )
-
-
-def page_of_intents(reader: Reader, limit: int, cursor: str | None) -> tuple[Sequence[sa.RowMapping], str | None]:
-    """One page of all intents with the number of their captured attempts, newest first.
-
-    Raises:
-        Refusal: `invalid_cursor`.
-    """
-    captures = (
-        sa.select(sa.func.count())
-        .where(ATTEMPT.c.intent_id == INTENT.c.id, ATTEMPT.c.state == State.CAPTURED)
-        .scalar_subquery()
-        .label("captures")
-    )
-    return page(reader, sa.select(INTENT, captures), INTENT.c.id, limit, cursor)
 
 
 def claim_due_attempt(tx: Transaction, lease: timedelta, order_id: str | None = None) -> Attempt | None:
@@ -226,6 +214,12 @@ def _claimed(tx: Transaction, row: sa.RowMapping, lease: timedelta, void_request
         checks,
         void_wanted=void_requested_at is not None,
     )
+
+
+def mark_attempt_failed(tx: Transaction, attempt: Attempt, decline_code: str) -> bool:
+    """The attempt has failed, but not its intent; False if the attempt was settled before."""
+    facts = {"state": State.FAILED, "provider_token": None, "next_check_at": None, "decline_code": decline_code}
+    return _guarded(tx, ATTEMPT, attempt.id, State.FAILED, facts)
 
 
 def _enter(tx: Transaction, state: State, attempt: Attempt, **facts: Any) -> bool:

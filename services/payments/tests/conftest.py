@@ -19,6 +19,7 @@ from chassis.testing import FixedClock, identity, sqlite_database
 from kernel.money import Money
 from payments.bootstrap import App
 from payments.domain.provider import Captured, Card, Declined, NotSeen, Outcome, Unknown, Voided
+from payments.domain.remittances import Terms
 from payments.offline_provider import PROVIDER_TOKENS, create_app
 from payments.offline_provider.book import Book
 from payments.offline_provider.server import threaded_server
@@ -28,6 +29,10 @@ from payments.use_cases.void import void
 
 SECRET = "the secret of the tests"
 LEASE = timedelta(seconds=10)
+TERMS = {
+    "wire": Terms({"account": "DE89", "beneficiary": "Punchcard"}, 14, 30, (7, 14)),
+    "check": Terms({"payable_to": "Punchcard", "address": "1 Main St"}, 21, 45),
+}
 
 
 class FakeProvider:
@@ -152,14 +157,14 @@ def clock() -> FixedClock:
 @pytest.fixture
 def app(tmp_path: Path, clock: FixedClock, fake_provider: FakeProvider) -> Iterator[App]:
     database = sqlite_database(tmp_path, "payments", clock)
-    yield App(database, fake_provider, LEASE)
+    yield App(database, fake_provider, LEASE, remittances=TERMS)
     database.close()
 
 
 @pytest.fixture
 def app_on(clock: FixedClock) -> Callable[..., App]:
     """Call it with a database and a provider."""
-    return lambda database, provider: App(database, provider, LEASE)
+    return lambda database, provider: App(database, provider, LEASE, remittances=TERMS)
 
 
 @pytest.fixture

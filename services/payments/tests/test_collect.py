@@ -35,6 +35,7 @@ def test_a_good_card_is_captured_and_announced(app: App, pay: Pay, fake_provider
             {
                 "order_id": "ord_1",
                 "intent_id": reply["intent_id"],
+                "method": "card",
                 "amount": {"amount_minor": 12000, "currency": "USD"},
                 "card": {"brand": "visa", "last4": "4242"},
                 "provider_charge_id": "ch_1",

@@ -23,10 +23,12 @@ def test_every_intent_with_what_was_captured(app: App, pay: Callable[..., dict[s
     failed = pay(app, PROVIDER_TOKENS["declined"], order_id="ord_2")
     told = dump_checked(messages.OrderFacts(), order_facts(app, STAFF, limit=100, cursor=None))
     amount = {"amount_minor": 12000, "currency": "USD"}
+    card = {"method": "card", "amount": amount, "received": {**amount, "amount_minor": 0}}
+    card["surplus"] = card["received"]
     assert told["next"] is None
     assert sorted(told["items"], key=lambda item: item["order_id"]) == [
-        {"order_id": "ord_1", "intent_id": captured["intent_id"], "state": "captured", "amount": amount, "captures": 1},
-        {"order_id": "ord_2", "intent_id": failed["intent_id"], "state": "failed", "amount": amount, "captures": 0},
+        {"order_id": "ord_1", "intent_id": captured["intent_id"], "state": "captured", "captures": 1, **card},
+        {"order_id": "ord_2", "intent_id": failed["intent_id"], "state": "failed", "captures": 0, **card},
     ]
     page = order_facts(app, STAFF, limit=1, cursor=None)
     rest = order_facts(app, STAFF, limit=1, cursor=page["next"])

@@ -11,6 +11,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
 from chassis.persistence import Database
+from payments.remittance_storage import INSTRUCTIONS, RECEIPT, SURPLUS
 from payments.storage import ATTEMPT, INTENT, METADATA
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -41,13 +42,14 @@ def _insert(database: Database, table: sa.Table, values: dict[str, Any]) -> None
 
 
 def test_the_migrations_make_what_the_queries_expect(database: Database) -> None:
+    tables = (INTENT, ATTEMPT, INSTRUCTIONS, RECEIPT, SURPLUS)
     with database.engine.connect() as connection:
         assert compare_metadata(MigrationContext.configure(connection), METADATA) == []
-        names = {check["name"] for check in sa.inspect(connection).get_check_constraints("payment_attempt")}
-        names |= {check["name"] for check in sa.inspect(connection).get_check_constraints("payment_intent")}
+        inspector = sa.inspect(connection)
+        names = {check["name"] for table in tables for check in inspector.get_check_constraints(table.name)}
     declared = {
         constraint.name
-        for table in (INTENT, ATTEMPT)
+        for table in tables
         for constraint in table.constraints
         if isinstance(constraint, sa.CheckConstraint)
     }
@@ -112,3 +114,43 @@ def test_one_charge_of_the_provider_pays_one_intent(database: Database) -> None:
     with pytest.raises(sa.exc.IntegrityError):
         _insert(database, ATTEMPT, other)
     _insert(database, ATTEMPT, {**other, "provider_charge_id": "ch_2"})
+
+
+_RECEIPT = {
+    "id": "rct_1", "intent_id": "pay_1", "method": "wire", "bank_reference": "B 1", "bank_key": "B1",
+    "amount_minor": 12000, "currency": "USD", "received_on": NOW.date(), "completes": True, "recorded_by": "usr_fay",
+    "recorded_at": NOW,
+}  # fmt: skip
+_SURPLUS = {
+    "id": "srp_1", "receipt_id": "rct_1", "amount_minor": 1, "currency": "USD", "reason": "overpaid", "noted_at": NOW,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"bank_key": "B1"},
+        {"completes": True},
+        {"amount_minor": 0},
+        {"method": "card"},
+        {"intent_id": "pay_nobody"},
+    ],
+    ids=str,
+)
+def test_a_receipt_that_must_not_be(database: Database, change: dict[str, Any]) -> None:
+    _insert(database, RECEIPT, _RECEIPT)
+    good = {**_RECEIPT, "id": "rct_2", "bank_key": "B2", "completes": False}
+    with pytest.raises(sa.exc.IntegrityError):
+        _insert(database, RECEIPT, {**good, **change})
+    _insert(database, RECEIPT, good)
+    _insert(database, RECEIPT, {**good, "id": "rct_3", "method": "check", "bank_key": "B1"})
+
+
+@pytest.mark.parametrize("change", [{"amount_minor": 0}, {"reason": "a gift"}, {"receipt_id": "rct_none"}], ids=str)
+def test_a_surplus_that_must_not_be(database: Database, change: dict[str, Any]) -> None:
+    _insert(database, RECEIPT, _RECEIPT)
+    with pytest.raises(sa.exc.IntegrityError):
+        _insert(database, SURPLUS, {**_SURPLUS, **change})
+    _insert(database, SURPLUS, _SURPLUS)
+    with pytest.raises(sa.exc.IntegrityError):
+        _insert(database, SURPLUS, {**_SURPLUS, "id": "srp_2"})

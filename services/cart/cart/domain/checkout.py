@@ -36,31 +36,58 @@ class Wish:
     billing_address_id: str | None
 
 
-def check_payment(wish: Wish) -> str:
-    """The one-time token to collect with.
+@dataclass(frozen=True, slots=True)
+class Payment:
+    """How an order is to be paid.
+
+    Args:
+        method: ``card``, ``wire`` or ``check``.
+        provider_token: of the card; None for the others.
+    """
+
+    method: str
+    provider_token: str | None
+
+
+def check_payment(payment: Mapping[str, Any]) -> Payment:
+    """How to pay.
 
     Raises:
-        Refusal: `payment_method_unavailable`, `billing_address_unavailable`, `provider_token_required`.
+        Refusal: `payment_method_unavailable`, `provider_token_required`, `provider_token_unexpected`.
     """
-    if wish.payment["method"] != "card":
-        raise invalid("payment_method_unavailable", "Only payment by card is open yet.", "payment.method")
-    if wish.payment.get("payment_method_id") is not None:
+    method: str = payment["method"]
+    token: str | None = payment.get("provider_token")
+    if method == "quote":
+        raise invalid("payment_method_unavailable", "Quotes are not open yet.", "payment.method")
+    if payment.get("payment_method_id") is not None:
         raise invalid(
             "payment_method_unavailable", "Saved cards are not open yet; send a provider_token.",
             "payment.payment_method_id",
         )  # fmt: skip
+    if method == "card" and token is None:
+        raise invalid(
+            "provider_token_required", "Send the one-time token that the payment provider gave for the card.",
+            "payment.provider_token",
+        )  # fmt: skip
+    if method != "card" and token is not None:
+        raise invalid(
+            "provider_token_unexpected", f"Nothing is charged by {method}: leave the token out.",
+            "payment.provider_token",
+        )  # fmt: skip
+    return Payment(method, token)
+
+
+def check_billing_address(wish: Wish) -> None:
+    """No address is taken yet.
+
+    Raises:
+        Refusal: `billing_address_unavailable`.
+    """
     if wish.billing_address_id is not None:
         raise invalid(
             "billing_address_unavailable", "The address book is not open yet; leave the billing address out.",
             "billing_address_id",
         )  # fmt: skip
-    token: str | None = wish.payment.get("provider_token")
-    if token is None:
-        raise invalid(
-            "provider_token_required", "Send the one-time token that the payment provider gave for the card.",
-            "payment.provider_token",
-        )  # fmt: skip
-    return token
 
 
 def check_not_empty(cart: Cart | None) -> Cart:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Any
 
 from kernel.money import Money
 
@@ -23,8 +24,8 @@ class State(StrEnum):
 
 
 _NEXT: Mapping[State, frozenset[State]] = {
-    State.PENDING_PAYMENT: frozenset({State.PAID, State.CANCELLED}),
-    State.AWAITING_PAYMENT: frozenset({State.PAID, State.CANCELLED}),
+    State.PENDING_PAYMENT: frozenset({State.AWAITING_PAYMENT, State.PAID, State.CANCELLED}),
+    State.AWAITING_PAYMENT: frozenset({State.PENDING_PAYMENT, State.PAID, State.CANCELLED}),
     State.PAID: frozenset({State.FULFILLED, State.REFUNDED, State.PARTIALLY_REFUNDED}),
     State.FULFILLED: frozenset({State.REFUNDED, State.PARTIALLY_REFUNDED}),
     State.PARTIALLY_REFUNDED: frozenset({State.REFUNDED}),
@@ -64,12 +65,16 @@ class Intent:
     """What payments knows of collecting an order's total.
 
     Args:
-        state: captured, failed, voided, or anything else for not known yet.
+        state: captured, failed, voided, requires_action, or anything else for not known yet.
         intent_id: payments' id of it; None if payments has not answered.
         amount: what was taken; None where payments does not say.
         card_brand: of the card, if one was used.
         card_last4: the last four digits of it.
         decline: why it failed.
+        method: by which the money came, or is to come; None where payments does not say.
+        instructions: how to pay by wire or check, while that is awaited.
+        attempt_id: of the card attempt that this is the outcome of; None unless the order was to be paid by wire or
+            check before.
     """
 
     state: str
@@ -78,13 +83,13 @@ class Intent:
     card_brand: str | None = None
     card_last4: str | None = None
     decline: Decline | None = None
+    method: str | None = None
+    instructions: Mapping[str, Any] | None = None
+    attempt_id: str | None = None
 
 
 #: Payments has not answered, or does not know yet itself.
 UNKNOWN = Intent("processing")
-
-#: Given up; nothing was taken.
-VOIDED = Intent("voided")
 
 #: Why an order was cancelled whose payment was given up.
 CANCELLED_ON_REQUEST = "cancelled_on_request"
@@ -158,12 +163,27 @@ class Order:
     cancel_reason: str | None = None
     problem: str | None = None
     cancel_requested_at: datetime | None = None
+    instructions: Mapping[str, Any] | None = None  # how to pay by wire or check; kept when it is paid otherwise
+    expires_at: datetime | None = None  # from then on it is cancelled if it still awaits payment
+    received_minor: int = 0  # what has come by wire or check
+    attempt_id: str | None = None  # of the last card that was tried in place of a wire or check
+    change_key: str | None = None  # the Idempotency-Key of that try, while it waits for its answer
     lines: tuple[OrderLine, ...] = ()
 
     @property
     def total(self) -> Money:
         """What is to be paid."""
         return Money(self.total_minor, self.currency)
+
+    @property
+    def answered_key(self) -> str:
+        """The Idempotency-Key of the last request to have this order paid."""
+        return self.change_key or self.idempotency_key
+
+    @property
+    def is_asked_for(self) -> bool:
+        """Whether that request still waits for its answer. One that was told how to pay by wire or check does not."""
+        return self.state == State.PENDING_PAYMENT and (self.instructions is None or self.change_key is not None)
 
     @property
     def awaits_nothing(self) -> bool:
@@ -180,7 +200,16 @@ class Order:
             return self._captured(intent)
         if intent.state in ("failed", "voided"):
             return self._failed()
-        return None
+        return self._awaits(intent)
+
+    def _awaits(self, intent: Intent) -> State | None:
+        if intent.instructions is None or self.cancel_requested_at is not None:
+            return None
+        if self.state == State.PENDING_PAYMENT:
+            # a word that is older than the card that is being tried decides nothing
+            return State.AWAITING_PAYMENT if intent.attempt_id == self.attempt_id else None
+        newer = self.instructions is not None and intent.instructions["issue"] > self.instructions["issue"]
+        return State.AWAITING_PAYMENT if self.state == State.AWAITING_PAYMENT and newer else None
 
     def _captured(self, intent: Intent) -> State | None:
         if intent.amount is not None and intent.amount != self.total:

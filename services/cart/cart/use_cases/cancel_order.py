@@ -11,7 +11,7 @@ from typing import Any
 
 from cart import storage
 from cart.bootstrap import App
-from cart.domain.order import VOIDED, Order, State, next_attempt_at
+from cart.domain.order import Order, State, next_attempt_at
 from cart.use_cases.settle_order import settle_order
 from cart.use_cases.views import BUYERS, order_view
 from chassis.identity import Identity
@@ -20,6 +20,8 @@ from chassis.persistence import IdempotencyKeys, Transaction, request_hash
 from kernel.errors import Refusal, conflict, not_found
 
 Answer = dict[str, Any]
+
+_UNPAID = (State.PENDING_PAYMENT, State.AWAITING_PAYMENT)
 
 
 def cancel_order(app: App, caller: Identity, *, idempotency_key: str, id: str) -> Answer:
@@ -45,10 +47,8 @@ def cancel_order(app: App, caller: Identity, *, idempotency_key: str, id: str) -
         known, order = _begin(app, transaction, caller, idempotency_key, request, id)
     if known is not None and known.answer is not None:
         return _reply(known.answer, replayed=True)
-    if order.state is State.PENDING_PAYMENT:
+    if order.state in _UNPAID:
         settle_order(app, id, app.payments.void(order))
-    elif order.state is State.AWAITING_PAYMENT:
-        settle_order(app, id, VOIDED)  # no provider has heard of it: a wire or check that came first is in the order
     return _reply(_finish(app, caller, idempotency_key, id), replayed=known is not None)
 
 
@@ -73,7 +73,7 @@ def _begin(
         raise conflict(
             "order_needs_a_person", "Something is wrong with this order's payment. Our staff is looking at it."
         )
-    if order.state is State.PENDING_PAYMENT:
+    if order.state in _UNPAID:
         settings = app.settings
         storage.request_cancel(
             transaction,
@@ -90,7 +90,7 @@ def _finish(app: App, caller: Identity, key: str, order_id: str) -> Answer:
         if locked is None:
             raise not_found("order")
         order, _ = locked
-        if order.state is State.PENDING_PAYMENT:
+        if order.state in _UNPAID:
             return {"order": order_view(order), "status": 202}
         answer: Answer = {"order": order_view(order), "status": 200}
         if order.state is not State.CANCELLED:

@@ -6,6 +6,7 @@ from typing import Any
 
 from cart import storage
 from cart.bootstrap import App
+from cart.use_cases.overdue import end_overdue
 from cart.use_cases.views import READERS, order_view
 from chassis.identity import Identity
 from kernel.errors import not_found
@@ -22,4 +23,4 @@ def get_order(app: App, caller: Identity, order_id: str) -> dict[str, Any]:
         order = storage.read_order(reader, order_id, caller.organization_id)
     if order is None:
         raise not_found("order")
-    return order_view(order)
+    return order_view(end_overdue(app, [order], reader.now)[0])

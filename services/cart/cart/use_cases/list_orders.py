@@ -6,6 +6,7 @@ from typing import Any
 
 from cart import storage
 from cart.bootstrap import App
+from cart.use_cases.overdue import end_overdue
 from cart.use_cases.views import READERS, order_view
 from chassis.identity import Identity
 
@@ -29,4 +30,4 @@ def list_orders(
     filters = {"state": state, "kind": kind, "purchase_order_number": purchase_order}
     with app.database.reading() as reader:
         orders, following = storage.page_of_orders(reader, caller.organization_id, filters, limit, cursor)
-    return {"items": [order_view(order) for order in orders], "next": following}
+    return {"items": [order_view(order) for order in end_overdue(app, orders, reader.now)], "next": following}

@@ -16,13 +16,13 @@ from cart.bootstrap import App
 from cart.domain import checkout
 from cart.domain.cart import Cart, refreshed
 from cart.domain.order import Order, State, next_attempt_at, order_number
-from cart.use_cases.resume_orders import claim, resume_order
-from cart.use_cases.settle_order import Answer, settle_order
-from cart.use_cases.views import BUYERS, order_view
+from cart.use_cases.answering import answer_again, not_known_yet, reply
+from cart.use_cases.settle_order import settle_order
+from cart.use_cases.views import BUYERS
 from chassis.identity import Identity
 from chassis.persistence import Answer as KnownAnswer
 from chassis.persistence import IdempotencyKeys, Transaction, find_answer, request_hash
-from kernel.errors import Refusal, conflict
+from kernel.errors import conflict
 from kernel.ids import new_id
 from kernel.money import Money
 
@@ -42,7 +42,7 @@ class _Checked:
     """What may be ordered: the cart at current prices, and what goes with it."""
 
     cart: Cart
-    provider_token: str
+    payment: checkout.Payment
     terms_version: str
     purchase_order_number: str | None
 
@@ -50,7 +50,7 @@ class _Checked:
 def place_order(
     app: App, caller: Identity, *, idempotency_key: str, client_address: str, **body: Any
 ) -> dict[str, Any]:  # fmt: skip
-    """Order what is in the caller's cart and pay for it.
+    """Order what is in the caller's cart, and pay for it or be told how to pay.
 
     Args:
         app: the parts.
@@ -60,7 +60,8 @@ def place_order(
         body: the other fields of `cart.messages.PlaceOrder`.
 
     Returns:
-        ``{"order", "replayed", "status"}``; status 202 while it is not known whether the card was charged.
+        ``{"order", "replayed", "status"}``; status 202 while it is not known whether the card was charged, or how to
+        pay by wire or check.
 
     Raises:
         Refusal: `forbidden`; `idempotency_key_reused`, `idempotency_key_in_flight`; what `cart.domain.checkout`
@@ -72,14 +73,14 @@ def place_order(
     )
     known, seen = _look_up(app, request)
     if known is not None:
-        return _answer_again(app, known)
+        return answer_again(app, known)
     checked = _check(app, seen, body)
     with app.database.transaction() as transaction:
         order = _write(app, transaction, request, checked)
     if isinstance(order, KnownAnswer):  # the same request came twice at once
-        return _answer_again(app, order)
+        return answer_again(app, order)
     answer = settle_order(app, order.id, app.payments.collect(order))
-    return _not_known_yet(order, replayed=False) if answer is None else _reply(answer, replayed=False)
+    return not_known_yet(order, replayed=False) if answer is None else reply(answer, replayed=False)
 
 
 def _look_up(app: App, request: _Request) -> tuple[KnownAnswer | None, Cart | None]:
@@ -96,13 +97,14 @@ def _check(app: App, seen: Cart | None, body: Mapping[str, Any]) -> _Checked:
         expected_total=Money(**expected) if expected else None,
         billing_address_id=body["billing_address_id"],
     )
-    token = checkout.check_payment(wish)
+    payment = checkout.check_payment(wish.payment)
+    checkout.check_billing_address(wish)
     seen = checkout.check_not_empty(seen)
     prices = app.catalog.price_lines(seen.skus, seen.currency)
     deployments = app.accounts.check_deployments(seen.deployment_ids)
     current = refreshed(seen, prices.products)
     checkout.check(seen, current, deployments, prices.terms_version, wish)
-    return _Checked(current, token, prices.terms_version, purchase_order["number"] if purchase_order else None)
+    return _Checked(current, payment, prices.terms_version, purchase_order["number"] if purchase_order else None)
 
 
 def _write(app: App, transaction: Transaction, request: _Request, checked: _Checked) -> Order | KnownAnswer:
@@ -146,8 +148,8 @@ def _new_order(
         subtotal_minor=subtotal,
         tax_minor=0,
         total_minor=subtotal,
-        payment_method="card",
-        provider_token=checked.provider_token,
+        payment_method=checked.payment.method,
+        provider_token=checked.payment.provider_token,
         purchase_order_number=checked.purchase_order_number,
         terms_version=checked.terms_version,
         terms_accepted_at=now,
@@ -158,34 +160,3 @@ def _new_order(
         next_attempt_at=first_lease,
         lines=checkout.freeze(cart, lambda: new_id("oln")),
     )
-
-
-def _answer_again(app: App, known: KnownAnswer) -> dict[str, Any]:
-    """Replay the first answer; or, if its process seems to have died, do what is left of its work."""
-    if known.answer is not None:
-        return _reply(known.answer, replayed=True)
-    with app.database.transaction() as transaction:
-        order = claim(app, transaction, known.subject_id)
-    if order is None:
-        raise conflict(
-            "idempotency_key_in_flight", "The first request with this Idempotency-Key is still under way. Ask again."
-        )
-    answer = resume_order(app, order)
-    if answer is not None:
-        return _reply(answer, replayed=True)
-    with app.database.reading() as reader:
-        whole = storage.read_order(reader, order.id)
-    return _not_known_yet(whole or order, replayed=True)
-
-
-def _reply(answer: Answer, *, replayed: bool) -> dict[str, Any]:
-    if "refusal" in answer:
-        refusal = Refusal.from_dict(answer["refusal"])
-        if replayed:
-            refusal.extra["replayed"] = True
-        raise refusal
-    return {"order": answer["order"], "status": answer["status"], "replayed": replayed}
-
-
-def _not_known_yet(order: Order, *, replayed: bool) -> dict[str, Any]:
-    return {"order": order_view(order), "status": 202, "replayed": replayed}

@@ -56,6 +56,8 @@ def resume_order(app: App, order: Order) -> Answer | None:
     """
     if order.cancel_requested_at is not None:
         intent = app.payments.void(order)
+    elif order.attempt_id is not None:  # only asking for that very attempt again says what became of it
+        intent = app.payments.collect(order)
     else:
         intent = app.payments.find_intent(order.id) or app.payments.collect(order)
     return settle_order(app, order.id, intent)

@@ -1,4 +1,4 @@
-"""Bring an order to what payments says became of it: paid or cancelled, with everything that goes with it.
+"""Bring an order to what payments says became of it: paid, awaiting, or cancelled, with everything that goes with it.
 
 The RPC reply, the event and the resumption all come through here, so that two of them saying the same are one effect.
 """
@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 from cart import storage
 from cart.bootstrap import App
-from cart.domain.order import CANCELLED_ON_REQUEST, Intent, Order, PaymentProblem, State
+from cart.domain.order import CANCELLED_ON_REQUEST, Decline, Intent, Order, PaymentProblem, State
 from cart.messages import ORDER_PAID
 from cart.use_cases.views import order_view, paid_event
 from chassis.messages import Event
@@ -36,7 +37,7 @@ def settle_order(app: App, order_id: str, intent: Intent) -> Answer | None:
     Raises:
         Refusal: `unavailable`.
     """
-    if intent.state not in ("captured", "failed", "voided"):
+    if intent.state not in ("captured", "failed", "voided") and intent.instructions is None:
         return None
     try:
         with app.database.transaction() as transaction:
@@ -73,6 +74,8 @@ def _settle(transaction: Transaction, order_id: str, intent: Intent) -> Answer |
         return _pay(transaction, order, intent, cart_version)
     if target is State.CANCELLED:
         return _cancel(transaction, order, intent)
+    if target is State.AWAITING_PAYMENT:
+        return _await(transaction, order, intent, cart_version)
     return storage.stored_answer(transaction, order)
 
 
@@ -83,19 +86,51 @@ def _pay(transaction: Transaction, order: Order, intent: Intent, cart_version: i
         "intent_id": intent.intent_id,
         "card_brand": intent.card_brand,
         "card_last4": intent.card_last4,
+        "payment_method": intent.method or order.payment_method,
     }
     storage.move_order(transaction, order.id, State.PAID, provider_token=None, **paid)
-    order = replace(order, state=State.PAID, **paid)
+    before, order = order, replace(order, state=State.PAID, **paid)
     transaction.emit(ORDER_PAID, paid_event(order, now))
     if order.awaits_nothing:
         storage.move_order(transaction, order.id, State.FULFILLED, fulfilled_at=now)
         order = replace(order, state=State.FULFILLED, fulfilled_at=now)
-    _clear_cart(transaction, order, cart_version)
-    return _keep_answer(transaction, order, {"status": 201, "order": order_view(order)})
+    if order.instructions is None:
+        _clear_cart(transaction, order, cart_version)
+    return _keep_answer(transaction, before, {"status": 201, "order": order_view(order)})
+
+
+def _await(transaction: Transaction, order: Order, intent: Intent, cart_version: int) -> Answer:
+    """The order waits for a wire or check: at first, on new terms, or again after a card was tried in vain."""
+    assert intent.instructions is not None, "else nothing is awaited"
+    instructions = dict(intent.instructions)
+    received = max(order.received_minor, instructions.pop("received")["amount_minor"])
+    del instructions["remaining"]
+    waits: dict[str, Any] = {
+        "payment_method": instructions["method"],
+        "expires_at": datetime.fromisoformat(instructions.pop("expires_at")),
+        "instructions": instructions,
+        "received_minor": received,
+        "intent_id": intent.intent_id,
+        "provider_token": None,
+        "change_key": None,
+    }
+    storage.await_payment(transaction, order.id, **waits)
+    if order.instructions is None:
+        _clear_cart(transaction, order, cart_version)
+    after = replace(order, state=State.AWAITING_PAYMENT, **waits)
+    if intent.attempt_id is None:
+        return _keep_answer(transaction, order, {"status": 201, "order": order_view(after)})
+    return _keep_answer(transaction, order, {"refusal": _not_charged(order, intent).as_dict()})
+
+
+def _not_charged(order: Order, intent: Intent) -> Refusal:
+    if intent.decline is not None:
+        return _declined(order, intent.decline)
+    return conflict("partly_paid", "Part of the money has come already. Pay the rest as the instructions say.")
 
 
 def _cancel(transaction: Transaction, order: Order, intent: Intent) -> Answer:
-    refusal = _voided(order) if intent.state == "voided" else _declined(order, intent)
+    refusal = _voided(order) if intent.state == "voided" else _failed(order, intent)
     storage.move_order(
         transaction,
         order.id,
@@ -108,16 +143,24 @@ def _cancel(transaction: Transaction, order: Order, intent: Intent) -> Answer:
     return _keep_answer(transaction, order, {"refusal": refusal.as_dict()})
 
 
-def _declined(order: Order, intent: Intent) -> Refusal:
-    reason = intent.decline.code if intent.decline else "declined"
-    detail = intent.decline.message if intent.decline else "The card was declined. Use another one."
-    return Refusal(Kind.PAYMENT_REFUSED, "card_declined", detail, extra={"reason": reason, "order_id": order.id})
+def _failed(order: Order, intent: Intent) -> Refusal:
+    decline = intent.decline or Decline("declined", "The card was declined. Use another one.")
+    if order.payment_method == "card":
+        return _declined(order, decline)
+    return conflict(decline.code, decline.message, {"reason": decline.code, "order_id": order.id})
+
+
+def _declined(order: Order, decline: Decline) -> Refusal:
+    return Refusal(
+        Kind.PAYMENT_REFUSED, "card_declined", decline.message, extra={"reason": decline.code, "order_id": order.id}
+    )
 
 
 def _voided(order: Order) -> Refusal:
+    cart = "" if order.instructions is not None else " The cart is as it was."
     return conflict(
         "order_cancelled",
-        "This order was cancelled before it was paid. Nothing was charged; the cart is as it was.",
+        f"This order was cancelled before it was paid. Nothing was charged.{cart}",
         {"reason": CANCELLED_ON_REQUEST, "order_id": order.id},
     )
 
@@ -131,8 +174,10 @@ def _clear_cart(transaction: Transaction, order: Order, cart_version: int) -> No
     storage.bump_version(transaction, order.cart_id)
 
 
-def _keep_answer(transaction: Transaction, order: Order, answer: Answer) -> Answer:
-    IdempotencyKeys(transaction, order.organization_id).finish(order.idempotency_key, answer)
+def _keep_answer(transaction: Transaction, before: Order, answer: Answer) -> Answer:
+    """Keep the answer for the request that waits for it, if one does; the first answer stays."""
+    if before.is_asked_for:
+        IdempotencyKeys(transaction, before.organization_id).finish(before.answered_key, answer)
     return answer
 
 

@@ -14,7 +14,11 @@ from kernel.money import Money
 READERS = ("viewer", "buyer", "admin")
 BUYERS = ("buyer", "admin")
 
-_PAYMENT_STATES = {State.PENDING_PAYMENT: "processing", State.AWAITING_PAYMENT: "processing", State.CANCELLED: "failed"}
+_PAYMENT_STATES = {
+    State.PENDING_PAYMENT: "processing",
+    State.AWAITING_PAYMENT: "requires_action",
+    State.CANCELLED: "failed",
+}
 
 
 def cart_view(cart: Cart, terms_version: str) -> dict[str, Any]:
@@ -33,6 +37,7 @@ def cart_view(cart: Cart, terms_version: str) -> dict[str, Any]:
 
 def order_view(order: Order) -> dict[str, Any]:
     """The order for its organisation."""
+    awaits = order.state == State.AWAITING_PAYMENT
     return {
         "id": order.id,
         "kind": order.kind,
@@ -41,11 +46,11 @@ def order_view(order: Order) -> dict[str, Any]:
         "lines": [{**_order_line_view(order, line), "fulfilment": _fulfilment(order, line)} for line in order.lines],
         "totals": _order_totals(order),
         "payment": {**_paid_with(order), "state": _PAYMENT_STATES.get(order.state, "captured")},
-        "instructions": None,
+        "instructions": _instructions(order) if awaits else None,
         "purchase_order": {"number": order.purchase_order_number} if order.purchase_order_number else None,
         "terms_version": order.terms_version,
         "placed_at": rfc3339(order.placed_at),
-        "expires_at": None,
+        "expires_at": _moment(order.expires_at) if awaits else None,
         "paid_at": _moment(order.paid_at),
         "fulfilled_at": _moment(order.fulfilled_at),
         "cancel_reason": order.cancel_reason,
@@ -110,6 +115,23 @@ def _order_line_view(order: Order, line: OrderLine) -> dict[str, Any]:
 
 def _fulfilment(order: Order, line: OrderLine) -> str:
     return "fulfilled" if order.paid_at is not None and line.awaits_nothing else "pending"
+
+
+def _instructions(order: Order) -> dict[str, Any] | None:
+    """How to pay what is left."""
+    if order.instructions is None:
+        return None
+    told = order.instructions
+    remaining = max(0, order.total_minor - order.received_minor)
+    return {
+        "method": told["method"],
+        "reference": told["reference"],
+        "amount": told["amount"],
+        "received": Money(order.received_minor, order.currency).as_dict(),
+        "remaining": Money(remaining, order.currency).as_dict(),
+        "due_on": told["due_on"],
+        "pay_to": told["pay_to"],
+    }
 
 
 def _paid_with(order: Order) -> dict[str, Any]:

@@ -23,6 +23,9 @@ class MailKind(StrEnum):
     RECEIPT = "receipt"
     CARD = "card"
     CARD_CLAIMED = "card_claimed"
+    PAYMENT_INSTRUCTIONS = "payment_instructions"
+    PAYMENT_REMINDER = "payment_reminder"
+    PAYMENT_RECEIVED = "payment_received"
 
 
 class State(StrEnum):

@@ -28,6 +28,23 @@ def queue_claim_notice(app: App, event: Event) -> None:
     _queue(app, event, MailKind.CARD_CLAIMED, event.data["card_id"])
 
 
+def queue_instructions(app: App, event: Event) -> None:
+    """An order waits for a wire or check: its buyer is told how to pay, again with each change of the method."""
+    issue = event.data["instructions"]["issue"]
+    _queue(app, event, MailKind.PAYMENT_INSTRUCTIONS, f"{event.data['order_id']}:{issue}")
+
+
+def queue_reminder(app: App, event: Event) -> None:
+    """The money has not come yet: its buyer is reminded."""
+    issue, reminder = event.data["instructions"]["issue"], event.data["reminder"]
+    _queue(app, event, MailKind.PAYMENT_REMINDER, f"{event.data['order_id']}:{issue}.{reminder}")
+
+
+def queue_payment_received(app: App, event: Event) -> None:
+    """Money has come by wire or check: the buyer is told what is left to pay, or that nothing is."""
+    _queue(app, event, MailKind.PAYMENT_RECEIVED, event.data["receipt"]["id"])
+
+
 def _queue(app: App, event: Event, kind: MailKind, subject_id: str) -> None:
     buyer = event.data["buyer"]
     delivery_id = new_id("dlv")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from payments.domain.remittances import OVERDUE
+
 GENERIC = "card_declined"
 
 #: Our stable decline codes, each with a sentence a person can act on. Every one ends with the money where it was.
@@ -18,6 +20,7 @@ MESSAGES: dict[str, str] = {
     "token_expired": "The card details were entered too long ago. Enter the card again.",
     "token_unknown": "The payment provider does not know these card details. Enter the card again.",
     "processing_error": "The payment provider could not handle this payment. You were not charged. Try again.",
+    OVERDUE: "The money did not arrive in time, so the order was cancelled. Order again to pay now.",
 }
 
 

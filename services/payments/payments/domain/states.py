@@ -9,7 +9,7 @@ from enum import StrEnum
 class State(StrEnum):
     """Where an intent or an attempt stands (docs/architecture: names). The values are stored and sent: never rename."""
 
-    REQUIRES_ACTION = "requires_action"  # the payer must do something (3-D Secure)
+    REQUIRES_ACTION = "requires_action"  # the payer must do something (send a wire or a check, 3-D Secure)
     PROCESSING = "processing"  # the provider was, or is about to be, asked; its answer is not known yet
     CAPTURED = "captured"  # the provider says the money is taken
     FAILED = "failed"  # the provider says it is not, and will not be
@@ -20,7 +20,7 @@ class State(StrEnum):
 ENTERED_FROM: dict[State, frozenset[State]] = {
     State.REQUIRES_ACTION: frozenset({State.PROCESSING}),
     State.PROCESSING: frozenset({State.REQUIRES_ACTION}),
-    State.CAPTURED: frozenset({State.PROCESSING}),
+    State.CAPTURED: frozenset({State.PROCESSING, State.REQUIRES_ACTION}),
     State.FAILED: frozenset({State.PROCESSING, State.REQUIRES_ACTION}),
     State.VOIDED: frozenset({State.PROCESSING, State.REQUIRES_ACTION}),
 }

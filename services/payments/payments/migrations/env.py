@@ -1,4 +1,4 @@
 from chassis.persistence.migrations import run_environment
-from payments.storage import METADATA
+from payments.remittance_storage import METADATA
 
 run_environment(METADATA)

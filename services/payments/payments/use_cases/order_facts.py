@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from payments import storage
+from payments import remittance_storage
 
 if TYPE_CHECKING:
+    import sqlalchemy as sa
+
     from chassis.identity import Identity
     from payments.bootstrap import App
 
@@ -19,17 +21,24 @@ def order_facts(app: App, caller: Identity, *, limit: int, cursor: str | None) -
     """
     caller.require("finance", "support", "superuser")
     with app.database.reading() as reader:
-        rows, following = storage.page_of_intents(reader, limit, cursor)
+        rows, following = remittance_storage.page_of_intents(reader, limit, cursor)
     return {
         "items": [
             {
                 "order_id": row["order_id"],
                 "intent_id": row["id"],
+                "method": row["method"],
                 "state": row["state"],
-                "amount": {"amount_minor": row["amount_minor"], "currency": row["currency"]},
-                "captures": row["captures"],
+                "amount": _money(row["amount_minor"], row),
+                "captures": row["captures"] + row["completions"],
+                "received": _money(row["received"], row),
+                "surplus": _money(row["surplus"], row),
             }
             for row in rows
         ],
         "next": following,
     }
+
+
+def _money(amount_minor: int, row: sa.RowMapping) -> dict[str, Any]:
+    return {"amount_minor": int(amount_minor), "currency": row["currency"]}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from chassis import failpoints
 from kernel.clock import rfc3339
-from payments import messages, storage
+from payments import messages, remittance_storage, storage
 from payments.domain.declines import decline, decline_code
 from payments.domain.provider import Attempt, Captured, Declined, Outcome, Voided, believe
 
@@ -46,6 +46,7 @@ def _captured(tx: Transaction, attempt: Attempt, captured: Captured) -> None:
             {
                 "order_id": attempt.order_id,
                 "intent_id": attempt.intent_id,
+                "method": "card",
                 "amount": captured.amount.as_dict(),
                 "card": {"brand": captured.card.brand, "last4": captured.card.last4},
                 "provider_charge_id": captured.charge_id,
@@ -57,6 +58,12 @@ def _captured(tx: Transaction, attempt: Attempt, captured: Captured) -> None:
 
 def _declined(tx: Transaction, attempt: Attempt, declined: Declined) -> None:
     code = decline_code(declined.code)
+    if remittance_storage.has_instructions(tx, attempt.intent_id):
+        # a card was tried for what was to be paid by wire or check: only the attempt has failed
+        if storage.mark_attempt_failed(tx, attempt, code):
+            remittance_storage.await_again(tx, attempt.intent_id)
+            _log.info("payment attempt %s failed: %s; the money is awaited again", attempt.id, code)
+        return
     if storage.mark_failed(tx, attempt, code):
         tx.emit(
             messages.FAILED,

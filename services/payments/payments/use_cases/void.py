@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from kernel.errors import not_found
 from kernel.ids import new_id
-from payments import messages, storage
+from payments import messages, remittance_storage, storage
 from payments.domain.provider import Attempt
 from payments.domain.states import State
+from payments.use_cases.end_remittance import set_aside
 from payments.use_cases.get_intent import get_intent
 from payments.use_cases.settle_payments import settle_attempt
 
@@ -43,7 +44,7 @@ def void(
         order_id: the order.
         order_number: for people.
         amount: money as a dictionary: what was to be collected.
-        method: ``card``.
+        method: ``card``, ``wire`` or ``check``.
         payer: for whom (organization_id) and who ordered (user_id).
 
     Returns:
@@ -80,4 +81,20 @@ def _give_up(app: App, tx: Transaction, intent: dict[str, Any]) -> Attempt | Non
     known = storage.find_intent(tx, order_id)
     if known is None or known["organization_id"] != intent["organization_id"]:
         raise not_found("order")
+    if known["state"] == State.REQUIRES_ACTION:
+        _stop_waiting(tx, order_id)
+        return None
     return storage.claim_to_void(tx, order_id, app.lease)
+
+
+def _stop_waiting(tx: Transaction, order_id: str) -> None:
+    """Await no wire or check any more; what has come in part is set aside.
+
+    The lock decides: if all of it came first, or a card is being tried by now, the intent stays as it is. No attempt
+    may be claimed under this lock, since whoever settles one takes the two the other way round.
+    """
+    intent = remittance_storage.lock_intent(tx, order_id)
+    if intent is not None and intent["state"] == State.REQUIRES_ACTION:
+        remittance_storage.end(tx, intent["id"], State.VOIDED)
+        set_aside(tx, intent["id"])
+        tx.emit(messages.VOIDED, {"order_id": order_id, "intent_id": intent["id"]})

@@ -1,0 +1,277 @@
+"""Tables and queries of money that comes by wire or check: instructions, receipts, and what had nothing to pay for.
+
+The intent's row is the lock: whoever records money, ends, changes or completes such an intent holds it first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from chassis.persistence import Reader, Transaction, UtcDateTimeColumn
+from chassis.persistence.paging import page
+from payments.domain.remittances import Reason
+from payments.domain.states import ENTERED_FROM, State
+from payments.storage import ATTEMPT, INTENT, METADATA
+
+_COMPLETES = sa.text("completes")
+_REASONS = ", ".join(f"'{reason}'" for reason in Reason)
+
+INSTRUCTIONS = sa.Table(
+    "payment_instructions",
+    METADATA,
+    sa.Column("intent_id", sa.String(64), sa.ForeignKey(INTENT.c.id), primary_key=True),
+    sa.Column("method", sa.String(10), nullable=False),
+    sa.Column("reference", sa.String(25), nullable=False, unique=True),
+    sa.Column("issue", sa.Integer, nullable=False),  # 1, and one more with each change of the method
+    sa.Column("issued_at", UtcDateTimeColumn, nullable=False),
+    sa.Column("due_on", sa.Date, nullable=False),
+    sa.Column("expires_at", UtcDateTimeColumn, nullable=False),
+    sa.Column("next_step_at", UtcDateTimeColumn),  # a reminder or the end; None once nothing is awaited
+    sa.Column("reminders", sa.Integer, nullable=False),
+    sa.Column("overdue_at", UtcDateTimeColumn),  # set: the money did not come in time
+    # whom the mails go to
+    sa.Column("organization_name", sa.String(200), nullable=False),
+    sa.Column("buyer_email", sa.String(320), nullable=False),
+    sa.Column("buyer_name", sa.String(200), nullable=False),
+    sa.Column("buyer_language", sa.String(20), nullable=False),
+    sa.CheckConstraint("method IN ('wire', 'check')", name="payment_instructions_method"),
+    sa.Index("payment_instructions_next_step", "next_step_at"),
+)
+
+RECEIPT = sa.Table(
+    "payment_receipt",
+    METADATA,
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("intent_id", sa.String(64), sa.ForeignKey(INTENT.c.id), nullable=False),
+    sa.Column("method", sa.String(10), nullable=False),
+    sa.Column("bank_reference", sa.String(64), nullable=False),
+    sa.Column("bank_key", sa.String(200), nullable=False),
+    sa.Column("amount_minor", sa.BigInteger, nullable=False),
+    sa.Column("currency", sa.String(3), nullable=False),
+    sa.Column("received_on", sa.Date, nullable=False),
+    sa.Column("completes", sa.Boolean, nullable=False),
+    sa.Column("recorded_by", sa.String(64), nullable=False),
+    sa.Column("recorded_at", UtcDateTimeColumn, nullable=False),
+    # The natural key: one movement on the bank's statement is one receipt, whoever records it how often.
+    sa.UniqueConstraint("method", "bank_key", name="payment_receipt_bank_reference"),
+    sa.CheckConstraint("method IN ('wire', 'check')", name="payment_receipt_method"),
+    sa.CheckConstraint("amount_minor > 0", name="payment_receipt_amount_positive"),
+    sa.Index("payment_receipt_intent", "intent_id"),
+    sa.Index("payment_receipt_one_completes", "intent_id", unique=True,
+             sqlite_where=_COMPLETES, postgresql_where=_COMPLETES),
+)  # fmt: skip
+
+SURPLUS = sa.Table(
+    "payment_surplus",
+    METADATA,
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("receipt_id", sa.String(64), sa.ForeignKey(RECEIPT.c.id), nullable=False, unique=True),
+    sa.Column("amount_minor", sa.BigInteger, nullable=False),
+    sa.Column("currency", sa.String(3), nullable=False),
+    sa.Column("reason", sa.String(20), nullable=False),
+    sa.Column("noted_at", UtcDateTimeColumn, nullable=False),
+    sa.CheckConstraint("amount_minor > 0", name="payment_surplus_amount_positive"),
+    sa.CheckConstraint(f"reason IN ({_REASONS})", name="payment_surplus_reason"),
+)
+
+_INTENT_COLUMNS = [
+    INTENT.c[name]
+    for name in ("id", "order_id", "order_number", "organization_id", "user_id", "amount_minor", "currency", "state")
+]
+_INSTRUCTION_COLUMNS = [column for column in INSTRUCTIONS.c if column.name not in ("intent_id", "method")]
+
+
+def awaited() -> sa.Select[Any]:
+    """Intents with their instructions; `method` is the one that the instructions are for."""
+    return (
+        sa.select(*_INTENT_COLUMNS, INTENT.c.method.label("pays_by"), INSTRUCTIONS.c.method, *_INSTRUCTION_COLUMNS)
+        .select_from(INTENT)
+        .join(INSTRUCTIONS, INSTRUCTIONS.c.intent_id == INTENT.c.id)
+    )
+
+
+def find_instructions(reader: Reader, order_id: str) -> sa.RowMapping | None:
+    """An order's intent with its instructions; None if it has none."""
+    return reader.one(awaited().where(INTENT.c.order_id == order_id))
+
+
+def lock_intent(tx: Transaction, order_id: str) -> sa.RowMapping | None:
+    """An order's intent, which nobody else records money for, ends or changes until the transaction ends."""
+    return tx.one(sa.select(*_INTENT_COLUMNS, INTENT.c.method).where(INTENT.c.order_id == order_id).with_for_update())
+
+
+def order_of(reader: Reader, reference: str) -> str | None:
+    """The order whose payment has a reference."""
+    order_id: str | None = reader.scalar(
+        sa.select(INTENT.c.order_id)
+        .join(INSTRUCTIONS, INSTRUCTIONS.c.intent_id == INTENT.c.id)
+        .where(INSTRUCTIONS.c.reference == reference)
+    )
+    return order_id
+
+
+def add_instructions(tx: Transaction, values: Mapping[str, Any]) -> None:
+    """Keep what a payer was told, for a new intent."""
+    tx.execute(sa.insert(INSTRUCTIONS).values(**values, issue=1, reminders=0))
+
+
+def issue_again(tx: Transaction, intent_id: str, values: Mapping[str, Any]) -> None:
+    """Replace the instructions of a locked intent, whose method changes with them; the reference stays."""
+    tx.execute(
+        sa.update(INSTRUCTIONS)
+        .where(INSTRUCTIONS.c.intent_id == intent_id)
+        .values(**values, issue=INSTRUCTIONS.c.issue + 1, reminders=0)
+    )
+    tx.execute(sa.update(INTENT).where(INTENT.c.id == intent_id).values(method=values["method"], updated_at=tx.now))
+
+
+def turn_to_card(tx: Transaction, intent_id: str) -> None:
+    """Have a locked intent that waits for money be paid by card instead."""
+    tx.execute(
+        sa.update(INTENT)
+        .where(INTENT.c.id == intent_id, INTENT.c.state.in_(sorted(ENTERED_FROM[State.PROCESSING])))
+        .values(state=State.PROCESSING, method="card", updated_at=tx.now)
+    )
+
+
+def has_instructions(reader: Reader, intent_id: str) -> bool:
+    """Whether an intent was to be paid by wire or check at some time."""
+    return reader.scalar(sa.select(INSTRUCTIONS.c.intent_id).where(INSTRUCTIONS.c.intent_id == intent_id)) is not None
+
+
+def await_again(tx: Transaction, intent_id: str) -> None:
+    """Have an intent whose card attempt has failed wait for a wire or check as before."""
+    method = sa.select(INSTRUCTIONS.c.method).where(INSTRUCTIONS.c.intent_id == intent_id).scalar_subquery()
+    tx.execute(
+        sa.update(INTENT)
+        .where(INTENT.c.id == intent_id, INTENT.c.state == State.PROCESSING)
+        .values(state=State.REQUIRES_ACTION, method=method, updated_at=tx.now)
+    )
+
+
+def claim_next_step(tx: Transaction) -> sa.RowMapping | None:
+    """The intent that has waited longest for its reminder or its end, locked; other processes pass over it."""
+    return tx.one(
+        awaited()
+        .where(INTENT.c.state == State.REQUIRES_ACTION, INSTRUCTIONS.c.next_step_at <= tx.now)
+        .order_by(INSTRUCTIONS.c.next_step_at)
+        .limit(1)
+        .with_for_update(skip_locked=True, of=INTENT)
+    )
+
+
+def note_reminder(tx: Transaction, intent_id: str, next_step_at: datetime) -> int:
+    """Count a reminder of a locked intent; which one it is."""
+    tx.execute(
+        sa.update(INSTRUCTIONS)
+        .where(INSTRUCTIONS.c.intent_id == intent_id)
+        .values(reminders=INSTRUCTIONS.c.reminders + 1, next_step_at=next_step_at)
+    )
+    number: int = tx.scalar(sa.select(INSTRUCTIONS.c.reminders).where(INSTRUCTIONS.c.intent_id == intent_id))
+    return number
+
+
+def end(tx: Transaction, intent_id: str, state: State, *, overdue: bool = False) -> bool:
+    """Bring a locked intent that waits for money to its end, and have nobody be reminded any more.
+
+    Returns:
+        Whether it may be ended so; if not, nothing was changed.
+    """
+    ended = tx.execute(
+        sa.update(INTENT)
+        .where(INTENT.c.id == intent_id, INTENT.c.state.in_(sorted(ENTERED_FROM[state])))
+        .values(state=state, updated_at=tx.now)
+    )
+    if not ended.rowcount:
+        return False
+    values = {"next_step_at": None, **({"overdue_at": tx.now} if overdue else {})}
+    tx.execute(sa.update(INSTRUCTIONS).where(INSTRUCTIONS.c.intent_id == intent_id).values(**values))
+    return True
+
+
+def received_minor(reader: Reader, intent_id: str) -> int:
+    """The sum of an intent's receipts."""
+    total = sa.select(sa.func.coalesce(sa.func.sum(RECEIPT.c.amount_minor), 0)).where(RECEIPT.c.intent_id == intent_id)
+    return int(reader.scalar(total))
+
+
+def add_receipt(tx: Transaction, values: Mapping[str, Any]) -> bool:
+    """Keep a receipt; False if the same money was recorded before. Waits for somebody who is recording it just now."""
+    return tx.insert_new(RECEIPT, values)
+
+
+def find_receipt(reader: Reader, method: str, bank_key: str) -> sa.RowMapping | None:
+    """A receipt by its natural key, with the order it was recorded for."""
+    return reader.one(
+        sa.select(RECEIPT, INTENT.c.order_id, INTENT.c.order_number)
+        .join(INTENT, INTENT.c.id == RECEIPT.c.intent_id)
+        .where(RECEIPT.c.method == method, RECEIPT.c.bank_key == bank_key)
+    )
+
+
+def add_surplus(tx: Transaction, values: Mapping[str, Any]) -> None:
+    """Keep money that has nothing to pay for, for a person to look at."""
+    tx.execute(sa.insert(SURPLUS).values(**values, noted_at=tx.now))
+
+
+def receipts_without_surplus(tx: Transaction, intent_id: str) -> Sequence[sa.RowMapping]:
+    """The receipts of a locked intent that have not been set aside."""
+    return tx.all(
+        sa.select(RECEIPT)
+        .outerjoin(SURPLUS, SURPLUS.c.receipt_id == RECEIPT.c.id)
+        .where(RECEIPT.c.intent_id == intent_id, SURPLUS.c.id.is_(None))
+        .order_by(RECEIPT.c.id)
+    )
+
+
+def page_of_surplus(
+    reader: Reader, reason: str | None, order_id: str | None, limit: int, cursor: str | None
+) -> tuple[Sequence[sa.RowMapping], str | None]:
+    """One page of money that had nothing to pay for, newest first.
+
+    Raises:
+        Refusal: `invalid_cursor`.
+    """
+    receipt = [RECEIPT.c[name] for name in ("method", "bank_reference", "received_on", "recorded_by", "recorded_at")]
+    intent = [INTENT.c[name] for name in ("order_id", "order_number", "organization_id")]
+    query = (
+        sa.select(SURPLUS, RECEIPT.c.amount_minor.label("received_minor"), *receipt, *intent)
+        .join(RECEIPT, RECEIPT.c.id == SURPLUS.c.receipt_id)
+        .join(INTENT, INTENT.c.id == RECEIPT.c.intent_id)
+    )
+    if reason is not None:
+        query = query.where(SURPLUS.c.reason == reason)
+    if order_id is not None:
+        query = query.where(INTENT.c.order_id == order_id)
+    return page(reader, query, SURPLUS.c.id, limit, cursor)
+
+
+def page_of_intents(reader: Reader, limit: int, cursor: str | None) -> tuple[Sequence[sa.RowMapping], str | None]:
+    """One page of all intents, newest first, with what came of each: captured attempts, receipts that completed it,
+    the sum of its receipts, and what of that was set aside.
+
+    Raises:
+        Refusal: `invalid_cursor`.
+    """
+    captures = sa.select(sa.func.count()).where(ATTEMPT.c.intent_id == INTENT.c.id, ATTEMPT.c.state == State.CAPTURED)
+    completions = sa.select(sa.func.count()).where(RECEIPT.c.intent_id == INTENT.c.id, RECEIPT.c.completes)
+    received = sa.select(sa.func.coalesce(sa.func.sum(RECEIPT.c.amount_minor), 0)).where(
+        RECEIPT.c.intent_id == INTENT.c.id
+    )
+    surplus = (
+        sa.select(sa.func.coalesce(sa.func.sum(SURPLUS.c.amount_minor), 0))
+        .join(RECEIPT, RECEIPT.c.id == SURPLUS.c.receipt_id)
+        .where(RECEIPT.c.intent_id == INTENT.c.id)
+    )
+    query = sa.select(
+        INTENT,
+        captures.scalar_subquery().label("captures"),
+        completions.scalar_subquery().label("completions"),
+        received.scalar_subquery().label("received"),
+        surplus.scalar_subquery().label("surplus"),
+    )
+    return page(reader, query, INTENT.c.id, limit, cursor)
