@@ -25,6 +25,16 @@ from payments.offline_provider import PROVIDER_TOKENS
 #: Good for a store that listens on loopback only and holds nothing of value.
 PASSWORD = "punchcard-demo"  # noqa: S105  # a demo's
 
+#: Where the money of a demo's buyers goes. The IBAN is the one that its inventors explain it with.
+REMITTANCES = {
+    "PAYMENTS_WIRE_BENEFICIARY": "Punchcard Support (demo)",
+    "PAYMENTS_WIRE_ACCOUNT": "GB82 WEST 1234 5698 7654 32",
+    "PAYMENTS_WIRE_BANK": "Example Bank, London",
+    "PAYMENTS_WIRE_BIC": "WESTGB2LXXX",
+    "PAYMENTS_CHECK_PAYABLE_TO": "Punchcard Support (demo)",
+    "PAYMENTS_CHECK_ADDRESS": "Punchcard Support, Accounts Receivable, 1 Example Street, Springfield",
+}
+
 _ORGANIZATIONS = (
     ("org_acme", 1003, "Acme Telephony", False),
     ("org_globex", 1004, "Globex Clinics", False),

@@ -63,6 +63,7 @@ def run(folder: Path, port: int) -> None:
         keys = kept_keys(folder / "keys.json")
         os.environ.update(
             {
+                **{name: os.environ.get(name, value) for name, value in demo_data.REMITTANCES.items()},
                 **sqlite_urls(folder),
                 **keys,
                 "AMQP_URI": "memory://",

@@ -130,6 +130,7 @@ class Store:
         provider, smtp, mail = free_port(), free_port(), free_port()
         base_url = f"http://127.0.0.1:{self.port}"
         shared = {
+            **demo_data.REMITTANCES,
             **_inherited(self.environment),
             **databases,
             "AMQP_URI": amqp_uri,

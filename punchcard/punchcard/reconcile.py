@@ -248,7 +248,8 @@ def _money_breaks(facts: Facts) -> Iterator[Break]:
         if order_id in paid and captures[order_id] and intent["amount"] != paid[order_id]["total"]:
             due, taken = paid[order_id]["total"]["amount_minor"], intent["amount"]["amount_minor"]
             yield Break("captured_amount_is_the_total", order_id, due, taken)
-    yield from _differences("paid_order_has_one_capture", dict.fromkeys(by_card, 1), captures)
+    yield from _differences("paid_order_has_one_capture", dict.fromkeys(paid, 1), captures)
+    yield from _remittance_breaks(facts)
     if facts.charges is None:
         return
     yield from _differences(
@@ -258,6 +259,28 @@ def _money_breaks(facts: Facts) -> Iterator[Break]:
         due, took = paid[order_id]["total"]["amount_minor"], facts.charges.get(order_id, ())
         if len(took) == 1 and took[0] != due:
             yield Break("charged_amount_is_the_total", order_id, due, took[0])
+
+
+def _remittance_breaks(facts: Facts) -> Iterator[Break]:
+    """Wire and check: all the money of a paid order has come, and every cent that came is accounted for."""
+    intents = {intent["order_id"]: intent for intent in facts.intents}
+    awaited = {order_id for order_id, intent in intents.items() if intent["state"] == "requires_action"}
+    awaiting = {order["order_id"] for order in facts.orders if order["state"] == "awaiting_payment"}
+    yield from _differences("awaiting_order_is_awaited", dict.fromkeys(awaiting, 1), dict.fromkeys(awaited, 1))
+    for order in _paid(facts):
+        intent = intents.get(order["order_id"])
+        if order["payment_method"] in ("wire", "check") and intent is not None:
+            due, received = order["total"]["amount_minor"], intent["received"]["amount_minor"]
+            if received < due:
+                yield Break("paid_order_has_its_money", order["order_id"], due, received)
+    for order_id, intent in intents.items():
+        received, used = intent["received"]["amount_minor"], 0
+        if intent["state"] == "captured" and intent["method"] in ("wire", "check"):
+            used = intent["amount"]["amount_minor"]
+        elif intent["state"] == "requires_action":
+            used = received  # it waits for the rest
+        if received - used != intent["surplus"]["amount_minor"]:
+            yield Break("surplus_is_what_is_not_used", order_id, received - used, intent["surplus"]["amount_minor"])
 
 
 def _credit_breaks(facts: Facts) -> Iterator[Break]:

@@ -27,6 +27,14 @@ def _line(line_id: str, quantity: int, credits: int, destination: str | None, is
     }  # fmt: skip
 
 
+def _intent(order_id: str, method: str, state: str, captures: int = 0, received: int = 0) -> dict[str, Any]:
+    return {
+        "order_id": order_id, "intent_id": f"pay_{order_id}", "method": method, "state": state, "amount": TOTAL,
+        "captures": captures, "received": {**TOTAL, "amount_minor": received},
+        "surplus": {**TOTAL, "amount_minor": 0},
+    }  # fmt: skip
+
+
 class FakeStore:
     """A store of one paid order with everything it brought, and one that was declined; to be broken."""
 
@@ -48,8 +56,8 @@ class FakeStore:
             },
         ]  # fmt: skip
         self.intents: list[Any] = [
-            {"order_id": ORDER, "intent_id": "pay_1", "state": "captured", "amount": TOTAL, "captures": 1},
-            {"order_id": "ord_2", "intent_id": "pay_2", "state": "failed", "amount": TOTAL, "captures": 0},
+            _intent(ORDER, "card", "captured", captures=1),
+            _intent("ord_2", "card", "failed"),
         ]
         self.brought: list[Any] = [
             {"order_id": ORDER, "line_id": "oln_grant", "card_id": None, "credits": 300},
@@ -70,6 +78,12 @@ class FakeStore:
         self.looks = 0
         self.page_size = 2
         self.after_look: Callable[[], None] = lambda: None
+
+    def wired(self, captures: int = 1, received: int = 500) -> None:
+        """The paid order by wire, as it should be unless told."""
+        self.orders[0].update(payment_method="wire")
+        self.intents[0] = _intent(ORDER, "wire", "captured", captures, received)
+        self.charges.clear()
 
     def call(self, service: str, method: str, data: dict[str, Any] | None = None, *, timeout_s: float = 5) -> Any:
         """As `RpcClient.call`."""
@@ -113,6 +127,14 @@ def test_without_a_book_and_a_broker_the_services_are_believed(store: FakeStore)
     assert reconcile(store).breaks == []
 
 
+def test_orders_by_wire_that_are_as_they_should_be(store: FakeStore) -> None:
+    store.wired(received=600)
+    store.intents[0]["surplus"]["amount_minor"] = 100
+    store.orders[1].update(state="awaiting_payment", payment_method="check")
+    store.intents[1] = _intent("ord_2", "check", "requires_action", received=200)
+    assert store.reconcile().breaks == []
+
+
 BROKEN: dict[str, tuple[Callable[[FakeStore], Any], list[Break]]] = {
     "nothing captured": (
         lambda s: s.intents.pop(0), [Break("paid_order_has_one_capture", ORDER, 1, 0)],
@@ -131,6 +153,34 @@ BROKEN: dict[str, tuple[Callable[[FakeStore], Any], list[Break]]] = {
     "another amount captured": (
         lambda s: s.intents[0].update(amount={**TOTAL, "amount_minor": 499}),
         [Break("captured_amount_is_the_total", ORDER, 500, 499)],
+    ),
+    "awaited, but not by payments": (
+        lambda s: s.orders[1].update(state="awaiting_payment", payment_method="wire"),
+        [Break("awaiting_order_is_awaited", "ord_2", 1, 0)],
+    ),
+    "awaited, but not by the order": (
+        lambda s: s.intents[1].update(state="requires_action", method="wire"),
+        [Break("awaiting_order_is_awaited", "ord_2", 0, 1)],
+    ),
+    "paid by wire without all of the money": (
+        lambda s: s.wired(received=499),
+        [Break("paid_order_has_its_money", ORDER, 500, 499), Break("surplus_is_what_is_not_used", ORDER, -1, 0)],
+    ),
+    "paid by wire twice": (
+        lambda s: s.wired(captures=2), [Break("paid_order_has_one_capture", ORDER, 1, 2)],
+    ),
+    "paid by wire and charged": (
+        lambda s: (s.wired(), s.charges.update({ORDER: [500]})), [Break("paid_order_has_one_charge", ORDER, 0, 1)],
+    ),
+    "too much wired, and nobody told": (
+        lambda s: s.wired(received=501), [Break("surplus_is_what_is_not_used", ORDER, 1, 0)],
+    ),
+    "money for a cancelled order, and nobody told": (
+        lambda s: s.intents[1]["received"].update(amount_minor=7), [Break("surplus_is_what_is_not_used", "ord_2", 7, 0)],
+    ),
+    "a mail about money not sent": (
+        lambda s: s.deliveries.append({"kind": "payment_received", "cause": "payment_received:r", "state": "failed"}),
+        [Break("mail_is_sent", "payment_received:r", 1, 0)],
     ),
     "not charged": (lambda s: s.charges.clear(), [Break("paid_order_has_one_charge", ORDER, 1, 0)]),
     "charged twice": (
