@@ -176,7 +176,8 @@ BROKEN: dict[str, tuple[Callable[[FakeStore], Any], list[Break]]] = {
         lambda s: s.wired(received=501), [Break("surplus_is_what_is_not_used", ORDER, 1, 0)],
     ),
     "money for a cancelled order, and nobody told": (
-        lambda s: s.intents[1]["received"].update(amount_minor=7), [Break("surplus_is_what_is_not_used", "ord_2", 7, 0)],
+        lambda s: s.intents[1]["received"].update(amount_minor=7),
+        [Break("surplus_is_what_is_not_used", "ord_2", 7, 0)],
     ),
     "a mail about money not sent": (
         lambda s: s.deliveries.append({"kind": "payment_received", "cause": "payment_received:r", "state": "failed"}),

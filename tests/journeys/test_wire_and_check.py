@@ -88,7 +88,9 @@ def test_two_clerks_record_a_check_at_once(store: Store) -> None:
     assert order["instructions"]["pay_to"]["payable_to"]
 
     def clerk_records(_: int) -> Any:
-        return record(clerk, total, f"CK-{order['number']}", method="check", reference=order["instructions"]["reference"])
+        return record(
+            clerk, total, f"CK-{order['number']}", method="check", reference=order["instructions"]["reference"]
+        )
 
     with ThreadPoolExecutor(6) as pool:
         told = list(pool.map(clerk_records, range(6)))
