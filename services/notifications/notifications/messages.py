@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from marshmallow import EXCLUDE, Schema, fields, missing, validate
@@ -197,6 +197,8 @@ def _completed(schema: Schema, data: dict[str, Any]) -> dict[str, Any]:
             continue
         if isinstance(field, UtcDateTime):
             data[name] = datetime.fromisoformat(value)
+        elif isinstance(field, fields.Date):
+            data[name] = date.fromisoformat(value)
         elif isinstance(field, fields.Nested):
             _completed(field.schema, value)
         elif isinstance(field, fields.List) and isinstance(field.inner, fields.Nested):
