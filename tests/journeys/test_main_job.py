@@ -107,23 +107,6 @@ def test_the_same_post_twice_is_one_order_and_one_charge(store: Store) -> None:
     assert (other.status_code, other.json()["code"]) == (422, "idempotency_key_reused")
 
 
-def test_fifty_claims_of_one_card_at_once_are_one_claim(store: Store) -> None:
-    ada, gus = store.client(), store.client("gus@globex.example")
-    ada.empty_cart()
-    number, code = number_and_code(card_mail(store, ada.buy_card()))
-    before = gus.balance()
-    bearer = {"number": number, "code": code}
-
-    def claim(_: int) -> Any:
-        return gus.ask("POST", "/v1/support-cards/claim", bearer, key=str(uuid.uuid4()))
-
-    with ThreadPoolExecutor(50) as pool:
-        answers = list(pool.map(claim, range(50)))
-    assert [answer.status_code for answer in answers].count(200) == 1
-    assert {answer.json()["code"] for answer in answers if answer.status_code != 200} <= {"card_not_claimable"}
-    assert gus.balance() == before + 300
-
-
 def test_wrong_unknown_and_used_codes_are_answered_alike(store: Store) -> None:
     ada, grace = store.client(), store.client("grace@globex.example")
     ada.empty_cart()
