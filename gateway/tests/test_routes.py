@@ -201,7 +201,10 @@ def test_preview_says_who_would_get_the_credits(send: Send) -> None:
 
 
 class TestIdempotency:
-    @pytest.mark.parametrize(("path", "body"), [("/v1/orders", WISH), ("/v1/support-cards/claim", BEARER)])
+    @pytest.mark.parametrize(
+        ("path", "body"),
+        [("/v1/orders", WISH), ("/v1/support-cards/claim", BEARER), ("/v1/orders/ord_1/cancel", {})],
+    )
     @pytest.mark.parametrize("key", [None, "", "  "])
     def test_key_is_required(self, path: str, body: Any, key: str | None, send: Send, rpc: FakeRpc) -> None:
         headers = {} if key is None else {"Idempotency-Key": key}
@@ -221,8 +224,25 @@ class TestIdempotency:
         rpc.replies["credits.claim_card"] = {**REPLIES["credits.claim_card"], "replayed": True}
         order = send("POST", "/v1/orders", json=WISH, headers=KEY)
         claim = send("POST", "/v1/support-cards/claim", json=BEARER, headers=KEY)
-        assert order.headers["Idempotent-Replayed"] == claim.headers["Idempotent-Replayed"] == "true"
-        assert "replayed" not in claim.json
+        rpc.replies["cart.cancel_order"] = {"order": CANCELLED, "replayed": True, "status": 200}
+        cancel = send("POST", "/v1/orders/ord_1/cancel", headers=KEY)
+        for answer in (order, claim, cancel):
+            assert answer.headers["Idempotent-Replayed"] == "true"
+            assert "replayed" not in answer.json
+
+    @pytest.mark.parametrize(("kind", "code", "status"), [
+        (Kind.CONFLICT, "idempotency_key_in_flight", 409), (Kind.INVALID, "idempotency_key_reused", 422),
+    ])  # fmt: skip
+    @pytest.mark.parametrize(("path", "body", "method"), [
+        ("/v1/orders", WISH, "cart.place_order"), ("/v1/support-cards/claim", BEARER, "credits.claim_card"),
+        ("/v1/orders/ord_1/cancel", {}, "cart.cancel_order"),
+    ])  # fmt: skip
+    def test_in_flight_is_409_and_another_body_422(
+        self, kind: Kind, code: str, status: int, path: str, body: Any, method: str, send: Send, rpc: FakeRpc
+    ) -> None:
+        rpc.replies[method] = Refusal(kind, code, "No.")
+        answer = send("POST", path, json=body, headers=KEY)
+        assert (answer.status_code, answer.json["code"]) == (status, code)
 
     def test_replayed_decline_is_marked_and_says_no_more(self, send: Send, rpc: FakeRpc) -> None:
         rpc.replies["cart.place_order"] = Refusal(
@@ -247,6 +267,19 @@ class TestOrders:
         assert (answer.status_code, answer.headers["Location"]) == (202, "/v1/orders/ord_1")
         assert answer.headers["Retry-After"] == "1"
         documented("POST", "/v1/orders", answer)
+
+    def test_unsettled_cancellation_is_202(self, send: Send, rpc: FakeRpc, documented: Check) -> None:
+        pending = {**ORDER, "state": "pending_payment", "paid_at": None}
+        rpc.replies["cart.cancel_order"] = {"order": pending, "replayed": False, "status": 202}
+        answer = send("POST", "/v1/orders/ord_1/cancel", headers=KEY)
+        assert (answer.status_code, answer.headers["Location"]) == (202, "/v1/orders/ord_1")
+        assert answer.headers["Retry-After"] == "1"
+        documented("POST", "/v1/orders/ord_1/cancel", answer)
+
+    def test_cancelling_takes_no_fields(self, send: Send, rpc: FakeRpc) -> None:
+        answer = send("POST", "/v1/orders/ord_1/cancel", json={"state": "cancelled"}, headers=KEY)
+        assert (answer.status_code, answer.json["code"]) == (422, "validation_failed")
+        assert rpc.names() == []
 
     def test_order_is_shown_though_its_cards_cannot_be(self, send: Send, rpc: FakeRpc, documented: Check) -> None:
         rpc.replies["credits.cards_of_orders"] = Refusal(Kind.UNAVAILABLE, "unavailable", "Later.")

@@ -8,7 +8,8 @@ import threading
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 import sqlalchemy as sa
@@ -19,6 +20,7 @@ from chassis.persistence import Database, IdempotencyKeys, UtcDateTimeColumn, fi
 from chassis.persistence.paging import page
 from chassis.persistence.tables import INBOX, OUTBOX
 from chassis.rpc import RpcClient
+from chassis.service import Service
 from chassis.testing import FixedClock, create_tables, emitted, make_event
 from kernel.errors import Kind, Refusal
 
@@ -144,6 +146,7 @@ def test_idempotency_keys(database: Database) -> None:
         assert running is not None
         assert (running.answer, running.subject_id) == (None, "ord_1")
         IdempotencyKeys(transaction, "org_a").finish("k", {"order": 1})
+        IdempotencyKeys(transaction, "org_a").finish("k", {"order": "another, which came second"})
     with database.transaction() as transaction:
         keys = IdempotencyKeys(transaction, "org_a")
         done = keys.begin("k", asked)
@@ -153,6 +156,30 @@ def test_idempotency_keys(database: Database) -> None:
             keys.begin("k", other)
         assert caught.value.code == "idempotency_key_reused"
         assert IdempotencyKeys(transaction, "org_b").begin("k", other) is None, "another organisation's key"
+
+
+def test_idempotency_keys_are_kept_for_30_days_whether_answered_or_in_flight(database: Database) -> None:
+    service = Service()
+    service.app = SimpleNamespace(database=database)
+    clock = cast(FixedClock, database.clock)
+
+    def known(key: str) -> bool:
+        with database.reading() as reader:
+            return find_answer(reader, "org_a", key, "a hash") is not None
+
+    with database.transaction() as transaction:
+        keys = IdempotencyKeys(transaction, "org_a")
+        for key in ("answered", "in flight"):
+            keys.begin(key, "a hash", "ord_1")
+        keys.finish("answered", {"order": 1})
+    clock.advance(days=30)
+    service.clean_up()
+    assert known("answered")
+    assert known("in flight")
+    clock.advance(seconds=1)
+    service.clean_up()
+    assert not known("answered")
+    assert not known("in flight")
 
 
 def test_naive_datetimes_are_refused_and_utc_comes_back(database: Database) -> None:

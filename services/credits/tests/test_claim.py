@@ -220,6 +220,18 @@ def test_a_refused_claim_does_not_use_up_its_key(desk):
     assert desk.claim(number, code, key="k")["replayed"] is False
 
 
+def test_a_crash_in_a_claim_uses_up_neither_key_nor_card(desk, monkeypatch):
+    _, number, code = desk.buy_card()
+    with monkeypatch.context() as patch:
+        patch.setattr("credits.use_cases.claim_card._card_claimed", lambda *_: 1 / 0)  # the last step before the commit
+        with pytest.raises(ZeroDivisionError):
+            desk.claim(number, code, key="k")
+    assert get_balance(desk.app, desk.bolt)["balance"] == 0
+    assert desk.claim(number, code, key="k")["replayed"] is False
+    assert desk.claim(number, code, key="k")["replayed"] is True
+    assert get_balance(desk.app, desk.bolt)["balance"] == 300
+
+
 def attempt(claim: Callable[[], dict]) -> str:
     try:
         return "replayed" if claim()["replayed"] else "claimed"
