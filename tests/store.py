@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -165,11 +165,21 @@ class Client:
     def __init__(self, store: Store, email: str) -> None:
         self.store = store
         self.http = requests.Session()
-        signed_in = self.http.post(
-            store.base_url + "/v1/sessions", json={"email": email, "password": PASSWORD}, timeout=30
-        )
+        body = {"email": email, "password": PASSWORD}
+        signed_in = self.insist(lambda: self.http.post(store.base_url + "/v1/sessions", json=body, timeout=30))
         assert signed_in.status_code == 201, signed_in.text
         self.http.headers["Authorization"] = f"Bearer {signed_in.json()['token']}"
+
+    def insist(self, ask: Callable[[], Any], timeout_s: float = 120) -> Any:
+        """The answer, asking again as a client does while the store says that it cannot answer now."""
+        answers: list[Any] = []
+
+        def answered() -> bool:
+            answers.append(ask())
+            return bool(answers[-1].status_code != 503)
+
+        wait_until(answered, "an answer", timeout_s)
+        return answers[-1]
 
     def ask(self, method: str, path: str, body: Any = None, *, key: str | None = None, **options: Any) -> Any:
         """Any request; the response as it is."""

@@ -30,12 +30,12 @@ def test_while_it_is_away_for_an_hour_purchases_go_on_and_no_mail_is_lost(
     with faulty.away("mailbox"):
         with Load(faulty, rng) as load:
             load.wait_answered(3)
-        tried = "SELECT count(*) FROM delivery WHERE state = 'queued' AND attempts > 0"
+        tried = "SELECT count(*) FROM deliveries WHERE state = 'queued' AND attempts > 0"
         wait_until(lambda: faulty.rows("notifications", tried)[0][0] > 0, "a mail to be tried", 60)
         with faulty.database("notifications") as connection:  # an hour has gone by, as far as it can tell
-            hour_ago = "UPDATE delivery SET queued_at = queued_at - interval '1 hour' WHERE state = 'queued'"
+            hour_ago = "UPDATE deliveries SET queued_at = queued_at - interval '1 hour' WHERE state = 'queued'"
             connection.execute(sa.text(hour_ago))
-        assert faulty.rows("notifications", "SELECT count(*) FROM delivery WHERE state = 'failed'") == [(0,)]
+        assert faulty.rows("notifications", "SELECT count(*) FROM deliveries WHERE state = 'failed'") == [(0,)]
     load.assert_kept()
     assert max(Counter(mail.message_id for mail in _arrivals(faulty)).values()) == 1
 
