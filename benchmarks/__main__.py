@@ -1,4 +1,4 @@
-"""``python -m benchmarks [--only rpc|checkout|latency] [--quick]``"""
+"""``python -m benchmarks [--only rpc|checkout|latency|profile] [--quick]``"""
 
 from __future__ import annotations
 
@@ -16,9 +16,12 @@ from benchmarks import machine, report
 from benchmarks.children import BenchmarkError
 from benchmarks.rpc import measure as rpc
 from benchmarks.store import measure as store
+from benchmarks.store import profile
 from chassis.local_servers import PrivatePostgres, PrivateRabbit, ServerError, ensure_installed, temporary_folder
 
 PARTS = ("rpc", "checkout", "latency")
+#: Only when asked for: sampling makes everything slower.
+PROFILE = "profile"
 _RESULTS = Path(__file__).parent / "results" / "latest.json"
 
 
@@ -36,6 +39,8 @@ def main() -> int:
     except KeyboardInterrupt:
         sys.stderr.write("\nNO RESULT: stopped\n")
         return 1
+    if options.only == PROFILE:
+        return 0
     _RESULTS.parent.mkdir(exist_ok=True)
     _RESULTS.write_text(json.dumps(results, indent=2) + "\n")
     return 0
@@ -67,7 +72,20 @@ def _measure(stack: ExitStack, parts: tuple[str, ...] | list[str], quick: bool) 
         checkouts, followed = _checkouts(folder, rabbit, postgres, parts, quick)
         results["checkout"], results["latency"] = report.plain(checkouts), report.plain(followed)
         print(report.store(checkouts, followed), flush=True)
+    if PROFILE in parts:
+        print(_profile(stack, folder, rabbit), flush=True)
     return results
+
+
+def _profile(stack: ExitStack, folder: Path, rabbit: PrivateRabbit) -> str:
+    """Where the time goes, as a table. No figure of a run that is sampled is one to keep."""
+    postgres = PrivatePostgres(folder / "postgresql")
+    stack.callback(postgres.stop)
+    _say("starting a private PostgreSQL and the store")
+    postgres.start()
+    with store.shop(folder / "store", rabbit, postgres, profile.CONCURRENCY) as shop:
+        _say(f"{profile.CHECKOUTS} checkouts, {profile.CONCURRENCY} at once, while every process is sampled")
+        return profile.table(profile.profile(shop, folder))
 
 
 def _checkouts(
@@ -86,7 +104,7 @@ def _checkouts(
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="How fast Punchcard is, as tables.")
-    parser.add_argument("--only", choices=PARTS, help="one part of it (default: all)")
+    parser.add_argument("--only", choices=(*PARTS, PROFILE), help="one part of it (default: all but the profile)")
     parser.add_argument("--quick", action="store_true", help="small and once: shows that it works, no figures to quote")
     return parser.parse_args()
 

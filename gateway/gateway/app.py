@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from flask import Flask, Response, current_app, g, request
 from werkzeug.middleware.proxy_fix import ProxyFix
 
@@ -15,6 +18,22 @@ from gateway.screening import LARGEST_BODY, screen
 from gateway.settings import Settings
 from gateway.web import LONGEST_ID, Backend, Id, Rpc, authenticate, set_backend
 
+_HARDENING = tuple(
+    (name.lower(), name, value)
+    for name, value in (
+        ("X-Content-Type-Options", "nosniff"),
+        ("Referrer-Policy", "no-referrer"),
+        ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"),
+    )
+)
+
+
+class _Synchronous(Flask):
+    """Flask, which looks at each function for each request whether it is a coroutine. None is."""
+
+    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        return func
+
 
 def create_app(settings: Settings, rpc: Rpc, identities: IdentityCache) -> Flask:
     """Build the application.
@@ -24,7 +43,7 @@ def create_app(settings: Settings, rpc: Rpc, identities: IdentityCache) -> Flask
         rpc: calls the services; shared by all threads.
         identities: the credentials that are known; tell it how it hears of revocations (`gateway.wsgi` does).
     """
-    app = Flask(__name__, static_folder=None)
+    app = _Synchronous(__name__, static_folder=None)
     app.config.update(MAX_CONTENT_LENGTH=LARGEST_BODY + 1, PROPAGATE_EXCEPTIONS=False)
     app.url_map.merge_slashes = False
     app.url_map.converters["id"] = Id
@@ -63,9 +82,10 @@ def _check() -> None:
 
 def _harden(response: Response) -> Response:
     headers = response.headers
-    headers.setdefault("X-Content-Type-Options", "nosniff")
-    headers.setdefault("Referrer-Policy", "no-referrer")
-    headers.setdefault("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
-    if "credential" in g or request.method == "POST":
-        headers.setdefault("Cache-Control", "no-store")
+    present = {name.lower() for name, _ in headers}
+    for lower, name, value in _HARDENING:
+        if lower not in present:
+            headers.add(name, value)
+    if "cache-control" not in present and ("credential" in g or request.method == "POST"):
+        headers.add("Cache-Control", "no-store")
     return response

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+_write = json.JSONEncoder(separators=(",", ":")).encode
+
 
 class MalformedBody(ValueError):  # it says what the body is
     """The body is not JSON as RFC 8259 has it."""
@@ -24,7 +26,7 @@ def parse_json(raw: bytes) -> Any:
 
 def write_json(value: Any) -> str:
     """Write JSON without a blank too many."""
-    return json.dumps(value, separators=(",", ":"))
+    return _write(value)
 
 
 def _no_constant(name: str) -> Any:

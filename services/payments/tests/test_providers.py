@@ -312,3 +312,11 @@ def test_a_broken_connection_is_tried_once_more_with_the_same_key(
         assert isinstance(charge(OfflineProvider(url, "key", connect_timeout_s=20.0, read_timeout_s=60.0)), expected)
         server.join(timeout=60)
         assert not server.is_alive()
+
+
+def test_a_proxy_that_the_environment_names_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+    provider = OfflineProvider("http://provider.example", "sk_test")
+    monkeypatch.delenv("HTTP_PROXY")  # read once, when the service starts
+
+    assert charge(provider) == Unknown("ProxyError")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -53,59 +54,73 @@ class OfflineProvider:
         connections: int = 20,
     ) -> None:
         self._url = url.rstrip("/")
-        self._timeout = (connect_timeout_s, read_timeout_s)
         self._asks_again_at = 0.0
         self._session = requests.Session()
         self._session.auth = _Bearer(key)
+        # The proxies and certificates that the environment names, read once: requests would read them for each call.
+        found = self._session.merge_environment_settings(self._url, {}, None, None, None)
+        self._session.trust_env = False
+        self._options: dict[str, Any] = {
+            **found,
+            "timeout": (connect_timeout_s, read_timeout_s),
+            "allow_redirects": False,
+        }
+        # what all charges have in common
+        self._charge = self._prepared("POST", "/charges", headers={"Content-Type": "application/json"})
         for scheme in ("http://", "https://"):
             self._session.mount(scheme, HTTPAdapter(pool_connections=2, pool_maxsize=connections, max_retries=0))
 
     def charge(self, key: str, token: str, amount: Money, reference: str) -> Outcome:
         """See `payments.domain.provider.Provider`."""
         body = {"token": token, "reference": reference, **amount.as_dict()}
-        answer = self._ask("POST", "/charges", json=body, headers={"Idempotency-Key": key})
+        request = self._charge.copy()
+        request.headers["Idempotency-Key"] = key
+        request.prepare_body(json.dumps(body).encode(), None)
+        answer = self._ask(request)
         return answer if isinstance(answer, Unknown) else outcome_of_charge(key, *answer)
 
     def find(self, key: str) -> Outcome | NotSeen:
         """See `payments.domain.provider.Provider`."""
-        answer = self._ask("GET", "/charges", params={"idempotency_key": key})
+        answer = self._ask(self._prepared("GET", "/charges", params={"idempotency_key": key}))
         return answer if isinstance(answer, Unknown) else outcome_of_find(key, *answer)
 
     def void(self, key: str) -> Outcome:
         """See `payments.domain.provider.Provider`."""
-        answer = self._ask("POST", "/charges/void", json={"idempotency_key": key})
+        answer = self._ask(self._prepared("POST", "/charges/void", json={"idempotency_key": key}))
         return answer if isinstance(answer, Unknown) else outcome_of_void(key, *answer)
 
-    def _ask(self, method: str, path: str, **request: Any) -> tuple[int, Any] | Unknown:
+    def _prepared(self, method: str, path: str, **parts: Any) -> requests.PreparedRequest:
+        return self._session.prepare_request(requests.Request(method, self._url + path, **parts))
+
+    def _ask(self, request: requests.PreparedRequest) -> tuple[int, Any] | Unknown:
         """Status and JSON of the answer, or why there is none. A provider that wants to be left alone is."""
         left = self._asks_again_at - time.monotonic()
         if left > 0:
             return Unknown("told to wait", left)
         try:
-            response = self._request(method, path, **request)
+            response = self._send(request)
             if response.status_code in _BUSY:
                 wait = _retry_after_s(response.headers.get("Retry-After", ""))
                 self._asks_again_at = time.monotonic() + wait
                 return Unknown(f"status {response.status_code}", wait)
-            return response.status_code, response.json() if response.status_code < 500 else None
+            return response.status_code, json.loads(response.content) if response.status_code < 500 else None
         except requests.Timeout:
             return Unknown("timeout")
         except (requests.RequestException, ValueError, RecursionError) as error:
             return Unknown(type(error).__name__)
 
-    def _request(self, method: str, path: str, **request: Any) -> requests.Response:
+    def _send(self, request: requests.PreparedRequest) -> requests.Response:
         """Ask; once more if the connection broke, which a pooled one may do at any time.
 
         Safe for charges too: the idempotency key makes the second request the first one's. Timeouts are not tried
         again here, somebody is waiting; `settle_payments` takes care of them.
         """
-        url = self._url + path
         try:
-            return self._session.request(method, url, timeout=self._timeout, allow_redirects=False, **request)
+            return self._session.send(request, **self._options)
         except requests.Timeout:
             raise
         except requests.ConnectionError:
-            return self._session.request(method, url, timeout=self._timeout, allow_redirects=False, **request)
+            return self._session.send(request, **self._options)
 
 
 def _retry_after_s(header: str) -> float:

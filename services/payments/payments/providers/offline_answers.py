@@ -49,6 +49,10 @@ class _VoidAnswer(TolerantSchema):
     charge = fields.Nested(_Charge, required=True, allow_none=True)
 
 
+# made once: making one takes longer than reading an answer with it
+_CHARGE, _CHARGES, _REFUSAL, _VOID_ANSWER = _Charge(), _Charges(), _Refusal(), _VoidAnswer()
+
+
 def outcome_of_charge(key: str, status: int, body: Any) -> Outcome:
     """What an answer to ``POST /charges`` means.
 
@@ -59,13 +63,13 @@ def outcome_of_charge(key: str, status: int, body: Any) -> Outcome:
     """
     try:
         if status in (200, 201):
-            return _read(key, _Charge().load(body))
+            return _read(key, _CHARGE.load(body))
         if status == 402:
-            return Declined(_Refusal().load(body)["error"]["code"])
-        if status == 410 and _Refusal().load(body)["error"]["code"] == "key_voided":
+            return Declined(_REFUSAL.load(body)["error"]["code"])
+        if status == 410 and _REFUSAL.load(body)["error"]["code"] == "key_voided":
             return Voided()
         if status in _REFUSED_FOR_GOOD:
-            _Refusal().load(body)
+            _REFUSAL.load(body)
             return Declined("processing_error")
     except ValidationError:
         return Unknown(f"garbage with status {status}")
@@ -77,7 +81,7 @@ def outcome_of_find(key: str, status: int, body: Any) -> Outcome | NotSeen:
     if status != 200:
         return Unknown(f"status {status}")
     try:
-        found = _Charges().load(body)
+        found = _CHARGES.load(body)
     except ValidationError:
         return Unknown("garbage with status 200")
     if found["items"]:
@@ -90,7 +94,7 @@ def outcome_of_void(key: str, status: int, body: Any) -> Outcome:
     if status != 200:
         return Unknown(f"status {status}")
     try:
-        answer = _VoidAnswer().load(body)
+        answer = _VOID_ANSWER.load(body)
     except ValidationError:
         return Unknown("garbage with status 200")
     if answer["idempotency_key"] != key or answer["voided"] == bool(answer["charge"]):
