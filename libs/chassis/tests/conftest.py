@@ -18,7 +18,7 @@ def fresh_broker(amqp_uri: str) -> str:
 
     with Connection(amqp_uri) as connection:
         channel = connection.default_channel
-        for queue in ("rpc-echo", "health-echo", "echo.on.echo.said.v1", "echo.dead"):
+        for queue in ("rpc-echo", "health-echo", "echo.on.echo.said.v1", "echo.on.echo.whispered.v1", "echo.dead"):
             channel.queue_delete(queue)
         for delay in ("1s",):
             channel.queue_delete(f"punchcard.retry.{delay}")

@@ -92,6 +92,12 @@ class EchoService(Service):
             if transaction.accept(event):
                 transaction.execute(sa.insert(EFFECT).values(what=f"handled {text}"))
 
+    @consume("echo.whispered.v1", Said())
+    def on_whispered(self, event: Any) -> None:
+        with self.app.database.transaction() as transaction:
+            if transaction.accept(event):
+                transaction.execute(sa.insert(EFFECT).values(what=f"heard {event.data['text']}"))
+
     def _effect(self, what: str) -> None:
         with self.app.database.transaction() as transaction:
             transaction.execute(sa.insert(EFFECT).values(what=what))
