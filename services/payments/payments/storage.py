@@ -151,10 +151,10 @@ def claim_to_void(tx: Transaction, order_id: str, lease: timedelta) -> Attempt |
     return None if row is None else _claimed(tx, row, lease, row["void_requested_at"] or tx.now)
 
 
-def check_now(tx: Transaction, key: str) -> None:
-    """Have the provider asked about a key at once, if its attempt is under way."""
+def check_now(tx: Transaction, key: str) -> bool:
+    """Have the provider asked about a key at once, if its attempt is under way; whether it is."""
     statement = sa.update(ATTEMPT).where(ATTEMPT.c.provider_key == key, ATTEMPT.c.state == State.PROCESSING)
-    tx.execute(statement.values(next_check_at=tx.now, updated_at=tx.now))
+    return tx.execute(statement.values(next_check_at=tx.now, updated_at=tx.now)).rowcount == 1
 
 
 def add_webhook_event(tx: Transaction, event_id: str, kind: str) -> bool:

@@ -38,8 +38,8 @@ def receive_webhook(app: App, *, body: str, signature: str) -> dict[str, Any]:
         _log.warning("a webhook was refused: %s", forged if isinstance(forged, ForgedWebhook) else "encoding")
         raise _refused() from None
     with app.database.transaction() as tx:
-        if storage.add_webhook_event(tx, hint.event_id, hint.kind) and hint.key is not None:
-            storage.check_now(tx, hint.key)
+        is_news = storage.add_webhook_event(tx, hint.event_id, hint.kind)
+        if is_news and hint.key is not None and storage.check_now(tx, hint.key):
             tx.after_commit(app.settle_soon)
     return {}
 
