@@ -16,7 +16,6 @@ from functools import partial
 from typing import Any, Protocol
 
 import eventlet
-from kombu import entity, messaging
 from marshmallow import Schema
 from nameko.exceptions import ContainerBeingKilled
 from nameko.extensions import SharedExtension
@@ -161,16 +160,7 @@ class BusServer(SharedExtension):
             self._declare(link)
 
     def _consume(self, link: Link, queue: str, prefetch: int, call: Callable[[Link, Any], None]) -> None:
-        consumer = messaging.Consumer(
-            link.channel,
-            [entity.Queue(queue, no_declare=True)],
-            on_message=partial(self._received, link, queue, call),
-            auto_declare=False,
-            prefetch_count=prefetch,
-            tag_prefix=f"{queue}-",
-        )
-        consumer.consume()
-        self._tags.extend(consumer._active_tags.values())
+        self._tags.append(link.consume(queue, partial(self._received, link, queue, call), prefetch=prefetch))
 
     def _received(self, link: Link, queue: str, call: Callable[[Link, Any], None], message: Any) -> None:
         if self._stopping:
@@ -281,16 +271,15 @@ class BusServer(SharedExtension):
 
     def _reply(self, link: Link, message: Any, request: RequestContext, body: str) -> None:
         try:
-            with link.together():
-                link.publish(
-                    body,
-                    exchange="" if message.headers.get(wire.REPLY_EXCHANGE_HEADER) == "" else RPC_EXCHANGE,
-                    routing_key=message.properties["reply_to"],
-                    headers={wire.CORRELATION_HEADER: request.correlation_id},
-                    persistent=False,
-                    correlation_id=message.properties.get("correlation_id"),
-                )
-                link.ack(message.delivery_tag)
+            link.publish(
+                body,
+                exchange="" if message.headers.get(wire.REPLY_EXCHANGE_HEADER) == "" else RPC_EXCHANGE,
+                routing_key=message.properties["reply_to"],
+                headers={wire.CORRELATION_HEADER: request.correlation_id},
+                persistent=False,
+                correlation_id=message.properties.get("correlation_id"),
+            )
+            link.ack(message.delivery_tag)
         except Exception as error:
             # the link broke: the request comes again on the next one, and its effect is found done
             _log.info("could not reply: %s", type(error).__name__)

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-from kombu import entity, messaging
+from kombu import entity
 from marshmallow import Schema
 
 from chassis.messaging.incoming import Arrived, Malformed, read_event
@@ -66,7 +66,7 @@ class Broadcast:
         queue = entity.Queue(
             wanted.queue, exchange, wanted.routing_key, durable=False, exclusive=True, auto_delete=True
         )
-        messaging.Consumer(link.channel, [queue], no_ack=True, on_message=self._on_message).consume()
+        link.consume(queue, self._on_message, no_ack=True)
         self._on_gap()
 
     def _on_message(self, message: Any) -> None:

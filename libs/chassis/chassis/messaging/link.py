@@ -11,9 +11,10 @@ from typing import Any
 
 import amqp
 from amqp.exceptions import PreconditionFailed
+from kombu import entity, messaging
 from kombu.connection import Connection
 
-from chassis.messaging.socket_tuning import tune
+from chassis.messaging.fast_path import fast_path
 
 _log = logging.getLogger(__name__)
 
@@ -89,20 +90,55 @@ def _unpack_nothing(channel: Any) -> None:
 class Link:
     """An open connection with one channel, safe to publish and acknowledge on from any thread.
 
-    py-amqp writes frames in pieces: two writers at once would mix theirs, so each write happens under a lock. Reading
-    is done by one thread only (`drain`).
+    py-amqp writes frames in pieces: two writers at once would mix theirs, so each of its writes happens under a lock.
+    Reading is done by one thread only (`drain`).
     """
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
         _publish_without_reading(connection)
-        self._writes = tune(connection)
         self.channel: Any = connection.channel()
         _unpack_nothing(self.channel)
+        self._fast = fast_path(connection, self.channel)
         self._writing = threading.RLock()
+        self._kept = False
         self._draining_since = self._drains_until = time.monotonic()
         #: Since when this process stood still, and until when what is read may have come in that time.
         self._frozen = (0.0, 0.0)
+
+    def consume(
+        self,
+        queue: str | entity.Queue,
+        on_message: Callable[[Any], None],
+        *,
+        no_ack: bool = False,
+        prefetch: int | None = None,
+    ) -> str:
+        """Have messages of a queue delivered while the link is drained.
+
+        Args:
+            queue: a declared one by its name, or one to declare.
+            on_message: called with each message; must not raise.
+            no_ack: whether the broker forgets a message once it is sent.
+            prefetch: messages at once that are not acknowledged; None for any number.
+
+        Returns:
+            The consumer's tag, for `cancel`.
+        """
+        declared = isinstance(queue, str)
+        consumer = messaging.Consumer(
+            self.channel,
+            [entity.Queue(queue, no_declare=True) if declared else queue],
+            no_ack=no_ack,
+            on_message=on_message,
+            auto_declare=not declared,
+            prefetch_count=prefetch,
+        )
+        consumer.consume()
+        (tag,) = consumer._active_tags.values()
+        if self._fast is not None:
+            self._fast.consumers[tag.encode()] = on_message
+        return str(tag)
 
     def publish(
         self,
@@ -117,18 +153,27 @@ class Link:
         **properties: Any,
     ) -> None:
         """Write one message to the socket. Says nothing about whether the broker took it."""
+        properties["delivery_mode"] = PERSISTENT if persistent else TRANSIENT
+        if self._fast is not None:
+            properties["content_type"] = content_type
+            properties["content_encoding"] = "utf-8"
+            self._fast.publish(body, exchange, routing_key, mandatory, headers or {}, properties)
+            return
         with self._writing:
             message = self.channel.prepare_message(
                 body,
                 content_type=content_type,
                 content_encoding="utf-8",
                 headers=dict(headers or {}),
-                properties={"delivery_mode": PERSISTENT if persistent else TRANSIENT, **properties},
+                properties=properties,
             )
             self.channel.basic_publish(message, exchange=exchange, routing_key=routing_key, mandatory=mandatory)
 
     def ack(self, delivery_tag: Any) -> None:
         """Tell the broker that a message is done with."""
+        if self._fast is not None:
+            self._fast.ack(delivery_tag)
+            return
         with self._writing:
             self.channel.basic_ack(delivery_tag)
 
@@ -138,18 +183,10 @@ class Link:
             self.channel.basic_reject(delivery_tag, requeue=True)
 
     @contextmanager
-    def together(self) -> Iterator[None]:
-        """What is published and acknowledged in the block leaves in one system call, where that can be had."""
-        with self._writing:
-            if self._writes is None:
-                yield
-            else:
-                with self._writes.together():
-                    yield
-
-    @contextmanager
     def second_channel(self) -> Iterator[Any]:
         """A channel for questions that the broker may refuse. For the draining thread only: it waits for answers."""
+        if self._fast is not None:
+            self._fast.pause()
         with self._writing:
             channel = self.connection.channel()
             try:
@@ -167,15 +204,32 @@ class Link:
                 self.channel.basic_cancel(consumer_tag, nowait=True)
 
     def drain(self, seconds: float) -> bool:
-        """Read one event from the broker; False if none came within `seconds`."""
-        self._draining_since, self._drains_until = time.monotonic(), time.monotonic() + seconds
+        """Deal with what the broker sends; False if nothing came within `seconds`."""
+        now = time.monotonic()
+        self._draining_since, self._drains_until = now, now + seconds
         try:
-            self.connection.drain_events(timeout=seconds)
+            if self._fast is None:
+                self.connection.drain_events(timeout=seconds)
+            else:
+                self._fast.drain(seconds)
         except TimeoutError:
             return False
         finally:
             self._notice_standstill()
+            if self._fast is not None and not self._kept:
+                self._fast.pause()
         return True
+
+    @contextmanager
+    def drained_by_me(self) -> Iterator[None]:
+        """Nobody else reads in the block, not even between two drains; saves work for each of them."""
+        self._kept = True
+        try:
+            yield
+        finally:
+            self._kept = False
+            if self._fast is not None:
+                self._fast.pause()
 
     def earliest_arrival(self) -> float:
         """The moment (`time.monotonic()`) from which the message being read may have waited in our socket.
@@ -281,12 +335,13 @@ class Listener:
 
     def _drain(self, link: Link) -> None:
         next_beat = time.monotonic() + _BEAT_EVERY_S
-        while not self._stopping.is_set():
-            link.drain(_TURN_S)
-            if time.monotonic() >= next_beat:
-                link.beat()
-                self._tend(link)
-                next_beat = time.monotonic() + _BEAT_EVERY_S
+        with link.drained_by_me():
+            while not self._stopping.is_set():
+                link.drain(_TURN_S)
+                if time.monotonic() >= next_beat:
+                    link.beat()
+                    self._tend(link)
+                    next_beat = time.monotonic() + _BEAT_EVERY_S
 
 
 def _explain(error: Exception) -> str:

@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from kombu import entity, messaging
+from kombu import entity
 from marshmallow import Schema, ValidationError
 
 from chassis import context
@@ -218,14 +218,10 @@ class RpcClient:
         entity.Exchange(RPC_EXCHANGE, type="topic", durable=True)(link.channel).declare()
         if self._in_memory:
             queue = entity.Queue(self._reply_to, durable=False, exclusive=True, auto_delete=True)
-            consumer = messaging.Consumer(link.channel, [queue], no_ack=True, on_message=self._on_reply)
+            link.consume(queue, self._on_reply, no_ack=True)
         else:
-            queue = entity.Queue(_DIRECT_REPLY_TO, no_declare=True)
-            consumer = messaging.Consumer(
-                link.channel, [queue], no_ack=True, on_message=self._on_reply, auto_declare=False
-            )
             link.channel.events["basic_return"].add(self._on_return)
-        consumer.consume()
+            link.consume(_DIRECT_REPLY_TO, self._on_reply, no_ack=True)
 
     def _on_reply(self, message: Any) -> None:
         self._settle(message.properties.get("correlation_id"), message.body)
