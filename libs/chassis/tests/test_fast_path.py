@@ -11,7 +11,7 @@ from amqp import spec
 from amqp.exceptions import UnexpectedFrame
 from amqp.method_framing import frame_handler, frame_writer
 from amqp.serialization import dumps
-from hypothesis import given, strategies
+from hypothesis import HealthCheck, given, settings, strategies
 
 from chassis.messaging.fast_path import FastPath
 
@@ -84,6 +84,7 @@ def drain(fast: FastPath) -> None:
 kinds = strategies.sampled_from(["ours", "big", "empty", "theirs", "confirm", "heartbeat", "return"])
 
 
+@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])  # however busy the machine
 @given(strategies.lists(kinds, max_size=12), strategies.data())
 def test_every_message_arrives_once_and_in_order(plan: list[str], data: strategies.DataObject) -> None:
     fast, connection, sock, heard, confirms = fast_path()

@@ -12,12 +12,15 @@ import pytest
 from amqp import spec
 from amqp.method_framing import frame_handler, frame_writer
 from amqp.serialization import dumps, loads
-from hypothesis import given, strategies
+from hypothesis import HealthCheck, given, settings, strategies
 
 from chassis.messaging import frames
 
 FRAME_MAX = 4096
 CHANNEL = 3
+
+#: However busy the machine is.
+unhurried = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 
 short_texts = strategies.text(max_size=60)
 table_texts = strategies.text(max_size=300)
@@ -79,6 +82,7 @@ def read_by_amqp(data: bytes) -> tuple[bytes, amqp.Message]:
     return arguments, message
 
 
+@unhurried
 @given(short_texts, short_texts, strategies.booleans(), bodies, plain_headers, sent_properties)
 def test_a_publish_is_what_py_amqp_would_write(
     exchange: str, key: str, mandatory: bool, body: bytes, headers: dict[str, Any], properties: dict[str, Any]
@@ -95,11 +99,13 @@ def test_a_publish_is_what_py_amqp_would_write(
     assert all(len(payload) + 8 <= FRAME_MAX for _, payload in payloads(ours))
 
 
+@unhurried
 @given(strategies.dictionaries(short_texts, rich_values, max_size=5))
 def test_headers_of_any_kind_are_written_as_py_amqp_writes_them(headers: dict[str, Any]) -> None:
     assert frames.write_table(headers) == dumps("F", [headers])
 
 
+@unhurried
 @given(short_texts, numbers.filter(lambda number: number >= 0), strategies.booleans(), short_texts, short_texts,
        strategies.binary(max_size=300), all_properties)  # fmt: skip
 def test_a_delivery_is_read_as_py_amqp_reads_it(
@@ -119,17 +125,20 @@ def test_a_delivery_is_read_as_py_amqp_reads_it(
     assert ours.delivery_info == dict(zip(names, loads("sLbss", arguments, 0)[0], strict=True))
 
 
+@unhurried
 @given(numbers.filter(lambda number: number >= 0))
 def test_an_ack_is_what_py_amqp_would_write(tag: int) -> None:
     assert frames.ack(CHANNEL, tag) == written_by_amqp(spec.Basic.Ack, dumps("Lb", (tag, False)), None)
 
 
+@unhurried
 @given(numbers.filter(lambda number: number >= 0), strategies.booleans())
 def test_a_confirm_is_read_as_py_amqp_reads_it(tag: int, multiple: bool) -> None:
     ((_, payload),) = payloads(written_by_amqp(spec.Basic.Ack, dumps("Lb", (tag, multiple)), None))
     assert frames.read_ack(payload) == (tag, multiple)
 
 
+@unhurried
 @given(strategies.binary(max_size=60))
 def test_a_text_that_is_no_text_ends_nothing(correlation_id: bytes) -> None:
     header = bytes.fromhex("003c0000") + bytes(8) + b"\x04\x00" + bytes((len(correlation_id),)) + correlation_id
