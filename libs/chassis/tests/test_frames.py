@@ -95,7 +95,7 @@ def test_a_publish_is_what_py_amqp_would_write(
     assert [payload for kind, payload in payloads(ours) if kind != 3] == [
         payload for kind, payload in payloads(theirs) if kind != 3
     ]
-    assert getattr(read_by_amqp(ours)[1], "body", b"") == body
+    assert (read_by_amqp(ours)[1].body or b"") == body  # py-amqp says "" where there is none
     assert all(len(payload) + 8 <= FRAME_MAX for _, payload in payloads(ours))
 
 
