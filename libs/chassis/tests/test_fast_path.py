@@ -17,6 +17,7 @@ from chassis.messaging.fast_path import FastPath
 
 FRAME_MAX = 4096
 CHANNEL = 1
+OTHER = 2
 HEARTBEAT = b"\x08\x00\x00\x00\x00\x00\x00\xce"
 
 
@@ -50,26 +51,31 @@ class Socket:
         return self.pieces.pop(0)
 
 
-def sent(method: tuple[int, int], arguments: bytes, message: amqp.Message | None = None, channel: int = 1) -> bytes:
+def sent(
+    method: tuple[int, int], arguments: bytes, message: amqp.Message | None = None, channel: int = CHANNEL
+) -> bytes:
     written = bytearray()
     write = frame_writer(SimpleNamespace(frame_max=FRAME_MAX, bytes_sent=0), SimpleNamespace(write=written.extend))
     write(1, channel, method, arguments, message)
     return bytes(written)
 
 
-def delivery(tag: str, number: int, body: bytes) -> bytes:
+def delivery(tag: str, number: int, body: bytes, channel: int = CHANNEL) -> bytes:
     arguments = dumps("sLbss", (tag, number, False, "nameko-rpc", "echo.echo"))
-    return sent(spec.Basic.Deliver, arguments, amqp.Message(body, correlation_id=str(number)))
+    return sent(spec.Basic.Deliver, arguments, amqp.Message(body, correlation_id=str(number)), channel)
 
 
 def fast_path() -> tuple[FastPath, Connection, Socket, list[Any], list[Any]]:
     sock = Socket()
     connection = Connection(sock)
     confirms: list[Any] = []
-    events = {"basic_ack": {lambda tag, multiple: confirms.append((tag, multiple))}}
-    fast = FastPath(connection, SimpleNamespace(channel_id=CHANNEL, events=events))
+    for number in (CHANNEL, OTHER):
+        events = {"basic_ack": {lambda tag, multiple: confirms.append((tag, multiple))}}
+        connection.channels[number] = SimpleNamespace(events=events)
+    fast = FastPath(connection)
     heard: list[Any] = []
-    fast.consumers[b"ours"] = lambda message: heard.append((message.delivery_tag, message.body))
+    for number in (CHANNEL, OTHER):
+        fast.consume(number, "ours", lambda message: heard.append((message.delivery_tag, message.body)))
     return fast, connection, sock, heard, confirms
 
 
@@ -81,7 +87,7 @@ def drain(fast: FastPath) -> None:
             return
 
 
-kinds = strategies.sampled_from(["ours", "big", "empty", "theirs", "confirm", "heartbeat", "return"])
+kinds = strategies.sampled_from(["ours", "other", "big", "empty", "theirs", "confirm", "heartbeat", "return"])
 
 
 @settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])  # however busy the machine
@@ -93,9 +99,9 @@ def test_every_message_arrives_once_and_in_order(plan: list[str], data: strategi
     expected_slow: list[bytes] = []
     expected_confirms: list[Any] = []
     for number, kind in enumerate(plan):
-        if kind in ("ours", "empty"):
+        if kind in ("ours", "other", "empty"):
             body = b"" if kind == "empty" else b"body %d" % number
-            stream += delivery("ours", number, body)
+            stream += delivery("ours", number, body, OTHER if kind == "other" else CHANNEL)
             expected.append((number, body))
         elif kind in ("big", "theirs"):
             body = b"%d" % number * (5000 if kind == "big" else 1)
@@ -118,6 +124,16 @@ def test_every_message_arrives_once_and_in_order(plan: list[str], data: strategi
     assert confirms == expected_confirms
     assert connection.slow == expected_slow
     assert connection.transport._read_buffer == b""
+
+
+def test_channels_may_take_turns_within_a_message() -> None:
+    fast, connection, sock, heard, _ = fast_path()
+    one, two = delivery("ours", 1, b"one"), delivery("ours", 2, b"two", OTHER)
+    method = 8 + int.from_bytes(one[3:7])
+    sock.pieces = [one[:method] + two + one[method:], delivery("ours", 3, b"three")]
+    drain(fast)
+    assert heard == [(2, b"two"), (3, b"three")]
+    assert connection.slow == [b"one"]
 
 
 def test_what_py_amqp_has_read_already_is_not_lost() -> None:
@@ -153,4 +169,4 @@ def test_nobody_writes_to_a_closed_link() -> None:
     fast, connection, *_ = fast_path()
     connection.channels = None
     with pytest.raises(OSError, match="closed"):
-        fast.ack(1)
+        fast.ack(CHANNEL, 1)

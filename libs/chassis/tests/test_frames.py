@@ -126,9 +126,9 @@ def test_a_delivery_is_read_as_py_amqp_reads_it(
 
 
 @unhurried
-@given(numbers.filter(lambda number: number >= 0))
-def test_an_ack_is_what_py_amqp_would_write(tag: int) -> None:
-    assert frames.ack(CHANNEL, tag) == written_by_amqp(spec.Basic.Ack, dumps("Lb", (tag, False)), None)
+@given(numbers.filter(lambda number: number >= 0), strategies.booleans())
+def test_an_ack_is_what_py_amqp_would_write(tag: int, multiple: bool) -> None:
+    assert frames.ack(CHANNEL, tag, multiple) == written_by_amqp(spec.Basic.Ack, dumps("Lb", (tag, multiple)), None)
 
 
 @unhurried

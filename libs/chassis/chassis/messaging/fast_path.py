@@ -20,33 +20,34 @@ from chassis.messaging import frames
 from chassis.messaging.socket_io import SocketIO, socket_io
 
 
-def fast_path(connection: Any, channel: Any) -> FastPath | None:
-    """The short way of an open kombu connection and its channel; None where there is none."""
+def fast_path(connection: Any) -> FastPath | None:
+    """The short way of an open kombu connection; None where there is none."""
     if isinstance(getattr(connection.connection, "transport", None), TCPTransport):
-        return FastPath(connection.connection, channel)
+        return FastPath(connection.connection)
     return None
 
 
 class FastPath:
-    """Reads and writes for one channel of one connection.
+    """Reads and writes for the channels of one connection, which are known by their numbers.
 
     Args:
         connection: py-amqp's, open.
-        channel: py-amqp's; the only one in use.
     """
 
-    def __init__(self, connection: Any, channel: Any) -> None:
+    def __init__(self, connection: Any) -> None:
         self._connection = connection
         self._transport = connection.transport
-        self._channel = channel
-        self._number: int = channel.channel_id
         self._io: SocketIO = socket_io(self._transport.sock)
         self._transport._write = self._io.write
-        #: What is called with each delivery, by consumer tag.
-        self.consumers: dict[bytes, Callable[[Any], None]] = {}
+        self._consumers: dict[tuple[int, bytes], Callable[[Any], None]] = {}
+
+    def consume(self, channel: int, tag: str, call: Callable[[Any], None]) -> None:
+        """Have `call` called with each delivery to a consumer that is set up."""
+        self._consumers[channel, tag.encode()] = call
 
     def publish(
         self,
+        channel: int,
         body: bytes | str,
         exchange: str,
         routing_key: str,
@@ -57,13 +58,13 @@ class FastPath:
         """Write one message."""
         content = body.encode() if isinstance(body, str) else body
         packed = frames.publish(
-            self._number, self._connection.frame_max, exchange, routing_key, mandatory, content, headers, properties
+            channel, self._connection.frame_max, exchange, routing_key, mandatory, content, headers, properties
         )
         self._write(packed)
 
-    def ack(self, delivery_tag: int) -> None:
-        """Write one ack."""
-        self._write(frames.ack(self._number, delivery_tag))
+    def ack(self, channel: int, delivery_tag: int, multiple: bool = False) -> None:
+        """Write one ack, for one message or for all up to it."""
+        self._write(frames.ack(channel, delivery_tag, multiple))
 
     def drain(self, seconds: float) -> None:
         """Read until something has come that is not only a heartbeat, and deal with all that is complete.
@@ -100,8 +101,8 @@ class FastPath:
                 break
             if buffer[stop] != frames.END:
                 raise UnexpectedFrame("a frame does not end where it should")
-            if kind == frames.METHOD and number == self._number:
-                end = self._method(buffer, start, stop, length)
+            if kind == frames.METHOD:
+                end = self._method(number, buffer, start, stop, length)
                 if end == _INCOMPLETE:
                     break
                 if end != _NOT_MINE:
@@ -119,10 +120,11 @@ class FastPath:
         self._transport._read_buffer = buffer[at:]
         return found
 
-    def _method(self, buffer: bytes, start: int, stop: int, length: int) -> int:
-        """Deal with a method frame of our channel.
+    def _method(self, channel: int, buffer: bytes, start: int, stop: int, length: int) -> int:
+        """Deal with a method frame.
 
         Args:
+            channel: its number.
             buffer, length: what was read.
             start, stop: of the frame's payload.
 
@@ -131,17 +133,19 @@ class FastPath:
         """
         method = buffer[start : start + 4]
         if method == frames.DELIVER:
-            call = self.consumers.get(buffer[start + 5 : start + 5 + buffer[start + 4]])
-            return _NOT_MINE if call is None else self._deliver(call, buffer, start, stop, length)
+            call = self._consumers.get((channel, buffer[start + 5 : start + 5 + buffer[start + 4]]))
+            return _NOT_MINE if call is None else self._deliver(call, channel, buffer, start, stop, length)
         if method == frames.ACKED:
             tag, multiple = frames.read_ack(buffer[start:stop])
-            for confirmed in self._channel.events["basic_ack"]:
+            for confirmed in self._connection.channels[channel].events["basic_ack"]:
                 confirmed(tag, multiple)
             return stop + 1
         return _NOT_MINE
 
-    def _deliver(self, call: Callable[[Any], None], buffer: bytes, start: int, stop: int, length: int) -> int:
-        header, header_stop = self._payload(frames.HEADER, buffer, stop + 1, length)
+    def _deliver(
+        self, call: Callable[[Any], None], channel: int, buffer: bytes, start: int, stop: int, length: int
+    ) -> int:
+        header, header_stop = _payload((frames.HEADER, channel), buffer, stop + 1, length)
         if header < 0:
             return header
         (size,) = _BODY_SIZE(buffer, header + 4)
@@ -150,7 +154,7 @@ class FastPath:
         if size:
             if size > self._connection.frame_max - frames.OVERHEAD:
                 return _NOT_MINE  # it comes in several frames
-            body_start, end = self._payload(frames.BODY, buffer, header_stop + 1, length)
+            body_start, end = _payload((frames.BODY, channel), buffer, header_stop + 1, length)
             if body_start < 0:
                 return body_start
             body = buffer[body_start:end]
@@ -160,20 +164,21 @@ class FastPath:
         call(message)
         return end + 1
 
-    def _payload(self, wanted: int, buffer: bytes, at: int, length: int) -> tuple[int, int]:
-        """Where the payload of the frame at `at` starts and stops, if it is of that kind and complete."""
-        start = at + _HEAD
-        if start > length:
-            return _INCOMPLETE, 0
-        kind, number, size = _FRAME(buffer, at)
-        if kind != wanted or number != self._number:
-            return _NOT_MINE, 0
-        stop: int = start + size
-        if stop >= length:
-            return _INCOMPLETE, 0
-        if buffer[stop] != frames.END:
-            raise UnexpectedFrame("a frame does not end where it should")
-        return start, stop
+
+def _payload(wanted: tuple[int, int], buffer: bytes, at: int, length: int) -> tuple[int, int]:
+    """Where the payload of the frame at `at` starts and stops, if it is of that kind and channel and complete."""
+    start = at + _HEAD
+    if start > length:
+        return _INCOMPLETE, 0
+    kind, number, size = _FRAME(buffer, at)
+    if (kind, number) != wanted:
+        return _NOT_MINE, 0
+    stop: int = start + size
+    if stop >= length:
+        return _INCOMPLETE, 0
+    if buffer[stop] != frames.END:
+        raise UnexpectedFrame("a frame does not end where it should")
+    return start, stop
 
 
 _FRAME = frames.FRAME.unpack_from

@@ -173,9 +173,9 @@ def read_ack(arguments: bytes) -> tuple[int, bool]:
     return tag, multiple
 
 
-def ack(channel: int, delivery_tag: int) -> bytes:
-    """The frame that acknowledges one message."""
-    return _ACK(METHOD, channel, 13, 60, 80, delivery_tag, False, END)
+def ack(channel: int, delivery_tag: int, multiple: bool) -> bytes:
+    """The frame that acknowledges one message, or all of the channel up to it."""
+    return _ACK(METHOD, channel, 13, 60, 80, delivery_tag, multiple, END)
 
 
 def publish(

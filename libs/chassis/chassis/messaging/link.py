@@ -99,7 +99,7 @@ class Link:
         _publish_without_reading(connection)
         self.channel: Any = connection.channel()
         _unpack_nothing(self.channel)
-        self._fast = fast_path(connection, self.channel)
+        self._fast = fast_path(connection)
         self._writing = threading.RLock()
         self._kept = False
         self._draining_since = self._drains_until = time.monotonic()
@@ -137,7 +137,7 @@ class Link:
         consumer.consume()
         (tag,) = consumer._active_tags.values()
         if self._fast is not None:
-            self._fast.consumers[tag.encode()] = on_message
+            self._fast.consume(self.channel.channel_id, tag, on_message)
         return str(tag)
 
     def publish(
@@ -157,7 +157,9 @@ class Link:
         if self._fast is not None:
             properties["content_type"] = content_type
             properties["content_encoding"] = "utf-8"
-            self._fast.publish(body, exchange, routing_key, mandatory, headers or {}, properties)
+            self._fast.publish(
+                self.channel.channel_id, body, exchange, routing_key, mandatory, headers or {}, properties
+            )
             return
         with self._writing:
             message = self.channel.prepare_message(
@@ -172,7 +174,7 @@ class Link:
     def ack(self, delivery_tag: Any) -> None:
         """Tell the broker that a message is done with."""
         if self._fast is not None:
-            self._fast.ack(delivery_tag)
+            self._fast.ack(self.channel.channel_id, delivery_tag)
             return
         with self._writing:
             self.channel.basic_ack(delivery_tag)
