@@ -1,4 +1,4 @@
-"""``python -m benchmarks [--only rpc|checkout|latency|profile] [--quick]``"""
+"""``python -m benchmarks [--only rpc|outbox|checkout|latency|profile] [--quick]``"""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import json
 import signal
 import sys
 from contextlib import ExitStack
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
@@ -14,12 +15,13 @@ from typing import Any
 
 from benchmarks import machine, report
 from benchmarks.children import BenchmarkError
+from benchmarks.outbox import measure as outbox
 from benchmarks.rpc import measure as rpc
 from benchmarks.store import measure as store
 from benchmarks.store import profile
 from chassis.local_servers import PrivatePostgres, PrivateRabbit, ServerError, ensure_installed, temporary_folder
 
-PARTS = ("rpc", "checkout", "latency")
+PARTS = ("rpc", "outbox", "checkout", "latency")
 #: Only when asked for: sampling makes everything slower.
 PROFILE = "profile"
 _RESULTS = Path(__file__).parent / "results" / "latest.json"
@@ -64,25 +66,29 @@ def _measure(stack: ExitStack, parts: tuple[str, ...] | list[str], quick: bool) 
         rates = rpc.measure(rabbit.uri, folder, quick, _say)
         results["rpc"] = rates
         print(report.rpc(rates), flush=True)
+    if not set(parts) - {"rpc"}:
+        return results
+    postgres = PrivatePostgres(folder / "postgresql")
+    stack.callback(postgres.stop)
+    _say("starting a private PostgreSQL")
+    postgres.start()
+    if "outbox" in parts:
+        events = outbox.measure(rabbit, postgres, folder, quick, _say)
+        results["outbox"] = asdict(events)
+        print(report.outbox(events), flush=True)
     if "checkout" in parts or "latency" in parts:
-        postgres = PrivatePostgres(folder / "postgresql")
-        stack.callback(postgres.stop)
-        _say("starting a private PostgreSQL and the store")
-        postgres.start()
+        _say("starting the store")
         checkouts, followed = _checkouts(folder, rabbit, postgres, parts, quick)
         results["checkout"], results["latency"] = report.plain(checkouts), report.plain(followed)
         print(report.store(checkouts, followed), flush=True)
     if PROFILE in parts:
-        print(_profile(stack, folder, rabbit), flush=True)
+        print(_profile(folder, rabbit, postgres), flush=True)
     return results
 
 
-def _profile(stack: ExitStack, folder: Path, rabbit: PrivateRabbit) -> str:
+def _profile(folder: Path, rabbit: PrivateRabbit, postgres: PrivatePostgres) -> str:
     """Where the time goes, as a table. No figure of a run that is sampled is one to keep."""
-    postgres = PrivatePostgres(folder / "postgresql")
-    stack.callback(postgres.stop)
-    _say("starting a private PostgreSQL and the store")
-    postgres.start()
+    _say("starting the store")
     with store.shop(folder / "store", rabbit, postgres, profile.CONCURRENCY) as shop:
         _say(f"{profile.CHECKOUTS} checkouts, {profile.CONCURRENCY} at once, while every process is sampled")
         return profile.table(profile.profile(shop, folder))

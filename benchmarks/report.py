@@ -7,6 +7,7 @@ from dataclasses import asdict
 from statistics import median
 from typing import Any
 
+from benchmarks.outbox.measure import Outbox
 from benchmarks.rpc.measure import Rates
 from benchmarks.store.measure import Batch, Batches, percentile
 
@@ -26,13 +27,21 @@ def rpc(rates: Rates) -> str:
     return _table("RPC round trips a second", head, rows)
 
 
+def outbox(events: Outbox) -> str:
+    """Events a second and how ours compare; how long one takes while there is nothing else to do."""
+    ours, bare = (median(events.rates[variant]) for variant in ("ours", "bare"))
+    rates = _table("Events a second, from commit to handled", ["", "ours", "bare py-amqp", "ours/bare"],
+                   [["one producer, one consumer", ours, bare, ours / bare]])  # fmt: skip
+    return rates + "\n" + _delays("From commit to handled on an idle system, ms", [("one at a time", events.delays_s)])
+
+
 def store(checkouts: Batches, followed: Batches) -> str:
     """The tables of those parts that were measured."""
     tables = []
     if checkouts:
         tables += [_throughput(checkouts), _cost(checkouts)]
     if followed:
-        tables.append(_delays("From the 201 to the card mail, ms; each client waits for its mail", followed))
+        tables.append(_delays("From the 201 to the card mail, ms; each client waits for its mail", _mails(followed)))
     return "\n".join(tables)
 
 
@@ -46,7 +55,8 @@ def _throughput(checkouts: Batches) -> str:
     for concurrency, found in checkouts.items():
         rates = [batch.rate for batch in found]
         rows.append([f"{concurrency} at once", median(rates), min(rates), max(rates)])
-    delays = _delays("From the 201 to the card mail in the same batches, ms; nobody waits for mails", checkouts)
+    title = "From the 201 to the card mail in the same batches, ms; nobody waits for mails"
+    delays = _delays(title, _mails(checkouts))
     return _table("Complete card checkouts a second", ["", "median", "lowest", "highest"], rows) + "\n" + delays
 
 
@@ -68,11 +78,18 @@ def _milliseconds(batches: Sequence[Batch], names: Sequence[str]) -> float:
     return 1000 * median(sum(batch.cpu_s[name] for name in names) for batch in batches)
 
 
-def _delays(title: str, batches: Batches) -> str:
+def _mails(batches: Batches) -> list[tuple[str, list[float]]]:
+    return [
+        (f"{concurrency} at once", [delay for batch in found for delay in batch.delays_s])
+        for concurrency, found in batches.items()
+    ]
+
+
+def _delays(title: str, measured: Sequence[tuple[str, Sequence[float]]]) -> str:
     rows = []
-    for concurrency, found in batches.items():
-        delays = [1000 * delay for batch in found for delay in batch.delays_s]
-        rows.append([f"{concurrency} at once", percentile(delays, 0.5), percentile(delays, 0.99), len(delays)])
+    for name, delays_s in measured:
+        delays = [1000 * delay for delay in delays_s]
+        rows.append([name, percentile(delays, 0.5), percentile(delays, 0.99), len(delays)])
     return _table(title, ["", "p50", "p99", "of"], rows)
 
 

@@ -1,0 +1,5 @@
+from taker.service import METADATA
+
+from chassis.persistence.migrations import run_environment
+
+run_environment(METADATA)
