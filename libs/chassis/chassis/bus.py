@@ -21,7 +21,7 @@ from nameko.exceptions import ContainerBeingKilled
 from nameko.extensions import SharedExtension
 
 from chassis import failpoints
-from chassis.context import RequestContext, entered
+from chassis.context import RequestContext
 from chassis.messaging.failures import FailureDesk
 from chassis.messaging.incoming import Arrived, Malformed, read_event
 from chassis.messaging.link import Link, Listener, is_memory
@@ -235,8 +235,7 @@ class BusServer(SharedExtension):
     def _spawn(self, entrypoint: Any, argument: Any, request: RequestContext, finish: Callable[..., None]) -> None:
         def finished(_worker: Any, result: Any, exc_info: Any) -> tuple[Any, Any]:
             self._in_flight -= 1
-            with entered(request):
-                finish(result, exc_info)
+            finish(result, exc_info)  # in the worker's greenlet, which has entered the request
             return None, None  # dealt with: nothing for nameko to report
 
         self._in_flight += 1

@@ -9,11 +9,23 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from nameko.containers import ServiceContainer
+from nameko.containers import ServiceContainer, WorkerContext
+from nameko.exceptions import ContainerBeingKilled
 
 
 class Container(ServiceContainer):
     """Runs workers as stock nameko does: inject, set up, call, handle the result, tear down."""
+
+    def spawn_worker(
+        self, entrypoint: Any, args: Any, kwargs: Any, context_data: Any = None, handle_result: Any = None
+    ) -> Any:
+        if self._being_killed:
+            raise ContainerBeingKilled
+        worker = WorkerContext(self, self.service_cls(), entrypoint, args, kwargs, data=context_data)
+        greenlet = self._worker_pool.spawn(self._run_worker, worker, handle_result)
+        greenlet.link(self._handle_worker_thread_exited, worker)
+        self._worker_threads[worker] = greenlet
+        return worker
 
     def _run_worker(self, worker_ctx: Any, handle_result: Any) -> None:
         self._inject_dependencies(worker_ctx)

@@ -9,6 +9,7 @@ from typing import Any
 
 from marshmallow import Schema, ValidationError
 
+from chassis.compiled import compiled
 from chassis.context import RequestContext
 from chassis.messages import ENVELOPE, Event
 from chassis.messaging.topology import Subscription
@@ -54,7 +55,7 @@ def read_event(arrived: Arrived, subscription: Subscription, schema: Schema) -> 
     if arrived.content_type != "application/json":
         raise Malformed("content_type")
     try:
-        envelope = ENVELOPE.load(json.loads(arrived.body))
+        envelope = compiled(ENVELOPE).load(json.loads(arrived.body))
     except (ValueError, RecursionError) as error:
         raise Malformed("not_json") from error
     except ValidationError as error:
@@ -62,7 +63,7 @@ def read_event(arrived: Arrived, subscription: Subscription, schema: Schema) -> 
     if envelope["type"] != subscription.event:
         raise Malformed("type")
     try:
-        data = schema.load(envelope["data"])
+        data = compiled(schema).load(envelope["data"])
     except ValidationError as error:
         raise Malformed("data:" + ",".join(sorted(map(str, error.messages)))[:80]) from error
     return Event(envelope["id"], envelope["type"], envelope["occurred_at"], data, subscription.queue, arrived.attempt)

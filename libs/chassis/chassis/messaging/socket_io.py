@@ -13,6 +13,8 @@ import threading
 import time
 from typing import Any, Protocol
 
+from chassis.green import current_greenlet, green_hub
+
 _READ_AHEAD = 64 * 1024
 #: Bytes that may wait for the socket before writers have to wait as well.
 _WRITE_BEHIND = 256 * 1024
@@ -41,11 +43,9 @@ class SocketIO(Protocol):
 
 
 def socket_io(sock: Any) -> SocketIO:
-    """What suits this process: green under eventlet. eventlet is not imported; the gateway must do without."""
-    patcher = sys.modules.get("eventlet.patcher")
-    if patcher is not None and patcher.is_monkey_patched("socket"):
-        return GreenIO(sock, sys.modules["eventlet.hubs"].get_hub())
-    return ThreadIO(sock)
+    """What suits this process."""
+    hub = green_hub()
+    return ThreadIO(sock) if hub is None else GreenIO(sock, hub)
 
 
 class ThreadIO:
@@ -95,7 +95,6 @@ class GreenIO:
         self._sock = sock
         self._raw = sock.fd
         self._hub = hub
-        self._getcurrent = sys.modules["greenlet"].getcurrent
         # reading
         self._listener: Any = None
         self._reader: Any = None
@@ -134,7 +133,7 @@ class GreenIO:
         self._deadline = deadline
         if self._timer is None:
             self._arm()
-        self._reader = self._getcurrent()
+        self._reader = current_greenlet()
         try:
             return bool(hub.switch())
         finally:

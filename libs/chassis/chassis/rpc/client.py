@@ -20,12 +20,14 @@ from kombu import entity
 from marshmallow import Schema, ValidationError
 
 from chassis import context
+from chassis.compiled import compiled
 from chassis.messaging.inmemory import Unroutable
 from chassis.messaging.link import Link, Listener, is_memory
 from chassis.messaging.topology import PROBES, RPC_EXCHANGE
 from chassis.observability.metrics import Sample
 from chassis.rpc import wire
 from chassis.rpc.breaker import Breaker
+from chassis.rpc.waiting import Gate, Gates
 from kernel.errors import Refusal, unavailable
 from kernel.ids import new_id
 
@@ -44,18 +46,16 @@ class _Pending:
 
     __slots__ = ("answered", "body", "call_id", "lost")
 
-    def __init__(self, call_id: str) -> None:
+    def __init__(self, call_id: str, answered: Gate) -> None:
         self.call_id = call_id
-        # a lock that is held until the answer is there: the cheapest thing one thread can wait on
-        self.answered = threading.Lock()
-        self.answered.acquire()
+        self.answered = answered
         self.body: bytes | str | None = None
         self.lost = False
 
     def settle(self, body: bytes | str | None) -> None:
         self.body = body
         self.lost = body is None
-        self.answered.release()
+        self.answered.open()
 
 
 class RpcClient:
@@ -71,6 +71,7 @@ class RpcClient:
         self._in_memory = is_memory(uri)
         self._reply_to = new_id("reply") if self._in_memory else _DIRECT_REPLY_TO
         self._pending: dict[str, _Pending] = {}
+        self._gates = Gates()
         self._numbers = itertools.count(1)
         self._prefix = new_id("call")
         self._listener = Listener(uri, f"rpc client of {name}", self._set_up, self._lost)
@@ -136,7 +137,7 @@ class RpcClient:
         body = wire.write_request(data or {})
         while True:
             pending = self._send(service, method, body, request, deadline)
-            if not pending.answered.acquire(timeout=max(0.0, deadline - time.monotonic())):
+            if not pending.answered.wait(deadline):
                 self._pending.pop(pending.call_id, None)
                 if patience_s >= _TELLING_S:
                     breaker.unanswered()
@@ -157,7 +158,7 @@ class RpcClient:
         while True:
             link = self._link(service, method, deadline)
             call_id = f"{self._prefix}-{next(self._numbers)}"
-            pending = self._pending[call_id] = _Pending(call_id)
+            pending = self._pending[call_id] = _Pending(call_id, self._gates.new())
             timeout_ms = max(1, int((deadline - time.monotonic()) * 1000))
             headers = {
                 wire.TIMEOUT_HEADER: timeout_ms,
@@ -263,7 +264,7 @@ def _no_answer(service: str, method: str) -> Refusal:
 
 def _read(schema: Schema, result: Any, service: str, method: str) -> Any:
     try:
-        return schema.load(result)
+        return compiled(schema).load(result)
     except ValidationError as error:
         _log.error("%s.%s answered with a malformed reply: %s", service, method, sorted(map(str, error.messages)))
         raise wire.internal_error() from error

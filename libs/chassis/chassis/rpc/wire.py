@@ -21,6 +21,8 @@ CORRELATION_HEADER = "correlation_id"
 REPLY_EXCHANGE_HEADER = "reply_exchange"
 
 REFUSAL_KEY = "refusal"
+
+_encode = json.JSONEncoder(separators=(",", ":")).encode
 #: The code with which a service that works in part says so when asked whether it is well; the detail says why.
 NOT_READY = "not_ready"
 
@@ -30,7 +32,7 @@ class BadMessage(Exception):
 
 
 def write_request(data: Mapping[str, Any]) -> str:
-    return json.dumps({"args": [], "kwargs": data}, separators=(",", ":"))
+    return _encode({"args": [], "kwargs": data})
 
 
 def read_request(body: bytes | str) -> dict[str, Any]:
@@ -50,7 +52,7 @@ def read_request(body: bytes | str) -> dict[str, Any]:
 
 
 def write_result(result: Any) -> str:
-    return json.dumps({"result": result, "error": None}, separators=(",", ":"))
+    return _encode({"result": result, "error": None})
 
 
 def write_refusal(refusal: Refusal, correlation_id: str) -> str:
@@ -62,7 +64,7 @@ def write_refusal(refusal: Refusal, correlation_id: str) -> str:
         REFUSAL_KEY: refusal.as_dict(),
         "correlation_id": correlation_id,
     }
-    return json.dumps({"result": None, "error": error}, separators=(",", ":"))
+    return _encode({"result": None, "error": error})
 
 
 def read_reply(body: bytes | str) -> Any:
