@@ -147,6 +147,14 @@ def test_a_text_that_is_no_text_ends_nothing(correlation_id: bytes) -> None:
     assert isinstance(message.properties["correlation_id"], str)
 
 
+@pytest.mark.parametrize("table", [b"\x01tT" + b"\xff" * 8, b"\x01t?", b"\x09t"])
+def test_headers_that_cannot_be_read_leave_a_message_without_properties(table: bytes) -> None:
+    header = bytes.fromhex("003c0000") + bytes(8) + b"\x22\x00" + len(table).to_bytes(4) + table + b"\x02me"
+    message = frames.read_delivery(b"\x00\x3c\x00\x3c\x00" + bytes(11), header, b"")
+    assert message is not None
+    assert (message.headers, message.properties) == ({}, {})
+
+
 def test_what_does_not_fit_is_refused() -> None:
     with pytest.raises(ValueError, match="255 bytes"):
         frames.publish(CHANNEL, FRAME_MAX, "", "key", False, b"", {}, {"correlation_id": "x" * 256})

@@ -78,7 +78,12 @@ class Delivery:
     def headers(self) -> dict[str, Any]:
         """The sender's headers."""
         if self._headers is None:
-            self._headers = {} if self._table is None else read_table(self._table)
+            try:
+                self._headers = {} if self._table is None else read_table(self._table)
+            except Exception:
+                # such as a time that no calendar has; without its properties it is a message like any other malformed
+                self._headers = {}
+                self.properties = {}
         return self._headers
 
     @property
