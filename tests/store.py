@@ -12,6 +12,7 @@ import time
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -226,6 +227,22 @@ class Client:
         response = self.place(self.order_body(self.fill_cart(quantity=quantity)))
         assert response.status_code == 201, response.text
         return response.json()
+
+    def order_by(self, method: str, quantity: int = 1) -> Any:
+        """An order of support credit cards that waits for a wire or check."""
+        self.empty_cart()
+        cart = self.fill_cart(quantity=quantity)
+        response = self.place(self.order_body(cart, payment={"method": method}))
+        assert response.status_code == 201, response.text
+        return response.json()
+
+    def record(self, amount_minor: int, bank_reference: str, key: str | None = None, **which: Any) -> Any:
+        """What a clerk does with money on the bank's statement; `which` says the order and may say the method."""
+        body = {
+            "method": "wire", "amount": {"amount_minor": amount_minor, "currency": "USD"},
+            "received_on": datetime.now(UTC).date().isoformat(), "bank_reference": bank_reference, **which,
+        }  # fmt: skip
+        return self.ask("POST", "/v1/admin/payments/receipts", body, key=key or str(uuid.uuid4()))
 
     def fulfilled(self, order_id: str, timeout_s: float = 60) -> Any:
         """The order once it is fulfilled."""

@@ -4,35 +4,17 @@ from __future__ import annotations
 
 import uuid
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from store import Client, Store, card_mail, number_and_code
+from store import Store, card_mail, number_and_code
 
 from chassis.testing import wait_until
 
 pytestmark = pytest.mark.journey
 
 FINANCE = "fay@punchcard.example"
-RECEIPTS, REVIEW = "/v1/admin/payments/receipts", "/v1/admin/payments/review"
-
-
-def order_by(buyer: Client, method: str, quantity: int = 1) -> Any:
-    """An order of support credit cards that waits for its money."""
-    buyer.empty_cart()
-    body = buyer.order_body(buyer.fill_cart(quantity=quantity), payment={"method": method})
-    placed = buyer.place(body)
-    assert placed.status_code == 201, placed.text
-    return placed.json()
-
-
-def record(clerk: Client, amount_minor: int, bank_reference: str, key: str | None = None, **which: Any) -> Any:
-    body = {
-        "method": "wire", "amount": {"amount_minor": amount_minor, "currency": "USD"},
-        "received_on": datetime.now(UTC).date().isoformat(), "bank_reference": bank_reference, **which,
-    }  # fmt: skip
-    return clerk.ask("POST", RECEIPTS, body, key=key or str(uuid.uuid4()))
+REVIEW = "/v1/admin/payments/review"
 
 
 def mails_about(store: Store, order: Any, words: str) -> list[Any]:
@@ -41,7 +23,7 @@ def mails_about(store: Store, order: Any, words: str) -> list[Any]:
 
 def test_buy_by_wire_pay_short_pay_the_rest_receive_the_card(store: Store) -> None:
     grace, clerk = store.client("grace@globex.example"), store.client(FINANCE)
-    order = order_by(grace, "wire")
+    order = grace.order_by("wire")
     total = order["totals"]["total"]["amount_minor"]
     told = order["instructions"]
     assert (order["state"], order["payment"]["state"], order["expires_at"] is not None) == (
@@ -58,7 +40,7 @@ def test_buy_by_wire_pay_short_pay_the_rest_receive_the_card(store: Store) -> No
     assert grace.get(f"/v1/orders/{order['id']}")["support_cards"] == []
 
     statement = f"ST-{order['number']}"
-    short = record(clerk, total - 5000, f"{statement}-1", reference=told["reference"])
+    short = clerk.record(total - 5000, f"{statement}-1", reference=told["reference"])
     assert short.status_code == 201, short.text
     assert short.json()["payment"]["remaining"]["amount_minor"] == 5000
     wait_until(lambda: mails_about(store, order, "To pay: 50.00 USD"), "the mail that says what is left")
@@ -69,7 +51,7 @@ def test_buy_by_wire_pay_short_pay_the_rest_receive_the_card(store: Store) -> No
     assert grace.get(f"/v1/orders/{order['id']}")["state"] == "awaiting_payment"
     assert store.card_mails(order["number"]) == []
 
-    rest = record(clerk, 5000, f"{statement}-2", order_id=order["id"])
+    rest = clerk.record(5000, f"{statement}-2", order_id=order["id"])
     assert (rest.status_code, rest.json()["payment"]["state"]) == (201, "captured")
     done = grace.fulfilled(order["id"])
     assert (done["payment"], done["instructions"]) == ({"method": "wire", "state": "captured", "card": None}, None)
@@ -77,20 +59,19 @@ def test_buy_by_wire_pay_short_pay_the_rest_receive_the_card(store: Store) -> No
     number, code = number_and_code(card_mail(store, order))
     claimed = grace.ask("POST", "/v1/support-cards/claim", {"number": number, "code": code}, key=str(uuid.uuid4()))
     assert claimed.status_code == 200, claimed.text
-    again = record(clerk, 5000, f"{statement}-2", order_id=order["id"])
+    again = clerk.record(5000, f"{statement}-2", order_id=order["id"])
     assert (again.status_code, again.json()["code"]) == (409, "receipt_already_recorded")
 
 
 def test_two_clerks_record_a_check_at_once(store: Store) -> None:
     ada, clerk = store.client(), store.client(FINANCE)
-    order = order_by(ada, "check")
+    order = ada.order_by("check")
     total = order["totals"]["total"]["amount_minor"]
     assert order["instructions"]["pay_to"]["payable_to"]
 
     def clerk_records(_: int) -> Any:
-        return record(
-            clerk, total, f"CK-{order['number']}", method="check", reference=order["instructions"]["reference"]
-        )
+        reference = order["instructions"]["reference"]
+        return clerk.record(total, f"CK-{order['number']}", method="check", reference=reference)
 
     with ThreadPoolExecutor(6) as pool:
         told = list(pool.map(clerk_records, range(6)))
@@ -102,7 +83,7 @@ def test_two_clerks_record_a_check_at_once(store: Store) -> None:
 
 def test_check_becomes_card_and_the_check_that_comes_all_the_same_is_for_review(store: Store) -> None:
     ada, clerk = store.client(), store.client(FINANCE)
-    order = order_by(ada, "check")
+    order = ada.order_by("check")
     path = f"/v1/orders/{order['id']}/payment"
     tokens = store.demo["provider_tokens"]
     wired = ada.ask("POST", path, {"payment": {"method": "wire"}}, key=str(uuid.uuid4()))
@@ -118,7 +99,7 @@ def test_check_becomes_card_and_the_check_that_comes_all_the_same_is_for_review(
     assert [answer.headers.get("Idempotent-Replayed") for answer in paid] == [None, "true"]
     ada.fulfilled(order["id"])
     assert len(store.charges(order["id"])) == 1
-    late = record(clerk, 100, f"LATE-{order['number']}", method="check", order_id=order["id"])
+    late = clerk.record(100, f"LATE-{order['number']}", method="check", order_id=order["id"])
     assert (late.status_code, late.json()["payment"]["reason"]) == (201, "order_paid")
     listed = clerk.get(f"{REVIEW}?order_id={order['id']}")["items"]
     assert [(item["reason"], item["amount"]["amount_minor"]) for item in listed] == [("order_paid", 100)]
@@ -126,11 +107,11 @@ def test_check_becomes_card_and_the_check_that_comes_all_the_same_is_for_review(
 
 def test_what_waits_is_cancelled_and_money_that_came_in_part_is_for_review(store: Store) -> None:
     ada, clerk = store.client(), store.client(FINANCE)
-    order = order_by(ada, "wire")
-    assert record(clerk, 100, f"PART-{order['number']}", order_id=order["id"]).status_code == 201
+    order = ada.order_by("wire")
+    assert clerk.record(100, f"PART-{order['number']}", order_id=order["id"]).status_code == 201
     cancelled = ada.ask("POST", f"/v1/orders/{order['id']}/cancel", {}, key=str(uuid.uuid4()))
     assert (cancelled.status_code, cancelled.json()["state"]) == (200, "cancelled")
-    late = record(clerk, 200, f"REST-{order['number']}", reference=order["instructions"]["reference"])
+    late = clerk.record(200, f"REST-{order['number']}", reference=order["instructions"]["reference"])
     assert late.json()["payment"]["reason"] == "order_cancelled"
     listed = clerk.get(f"{REVIEW}?order_id={order['id']}&reason=order_cancelled")["items"]
     assert sorted(item["amount"]["amount_minor"] for item in listed) == [100, 200]
@@ -139,6 +120,6 @@ def test_what_waits_is_cancelled_and_money_that_came_in_part_is_for_review(store
 
 def test_customers_record_nothing(store: Store) -> None:
     ada = store.client()
-    order = order_by(ada, "wire")
-    assert record(ada, 1, "MINE", order_id=order["id"]).status_code == 403
+    order = ada.order_by("wire")
+    assert ada.record(1, "MINE", order_id=order["id"]).status_code == 403
     assert ada.ask("GET", REVIEW).status_code == 403

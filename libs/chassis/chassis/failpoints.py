@@ -30,9 +30,14 @@ _log = logging.getLogger(__name__)
 
 #: Every place there is. ``outbox.committed``: an event is committed and not yet with the relay. ``relay.published``:
 #: the broker has confirmed events that are not yet marked as sent. ``payments.charged``: the provider has answered and
-#: that is not yet written. ``event.handled``, ``request.worked``: the worker is done, and has neither acknowledged nor
-#: replied.
-PLACES = frozenset({"outbox.committed", "relay.published", "payments.charged", "event.handled", "request.worked"})
+#: that is not yet written. ``payments.recording``: a receipt is written and not committed. ``event.handled``,
+#: ``request.worked``: the worker is done, and has neither acknowledged nor replied.
+PLACES = frozenset(
+    {
+        "outbox.committed", "relay.published", "payments.charged", "payments.recording", "event.handled",
+        "request.worked",
+    }
+)  # fmt: skip
 
 _POINT = re.compile(r"(?P<place>[a-z.]+)=(?P<action>kill|raise|sleep:(?P<seconds>[0-9.]+))(@(?P<turn>[1-9][0-9]*))?")
 

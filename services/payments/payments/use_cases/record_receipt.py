@@ -9,6 +9,7 @@ from __future__ import annotations
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
+from chassis import failpoints
 from chassis.persistence import IdempotencyKeys, request_hash
 from kernel.clock import rfc3339
 from kernel.errors import Refusal, conflict, invalid, not_found
@@ -89,6 +90,7 @@ def record_receipt(
         }  # fmt: skip
         answer = _record(app, tx, intent, receipt)
         keys.finish(idempotency_key, answer)
+        failpoints.reach("payments.recording")
     return {**answer, "replayed": False}
 
 
