@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from chassis.messages import dump_checked, load_request
 from chassis.persistence import Database
-from chassis.testing import FixedClock, emitted, identity
+from chassis.testing import FixedClock, emitted, identity, sqlite_database
 from kernel.errors import Kind, Refusal
-from payments import messages
+from payments import messages, storage
 from payments.bootstrap import App
 from payments.domain.references import is_reference, normalised, reference_of
 from payments.offline_provider import PROVIDER_TOKENS
@@ -25,6 +26,7 @@ from payments.use_cases.list_review import list_review
 from payments.use_cases.order_facts import order_facts
 from payments.use_cases.pay_by_card import pay_by_card
 from payments.use_cases.record_receipt import record_receipt
+from payments.use_cases.settle_payments import settle_attempt
 from payments.use_cases.void import void
 
 DUE = 12000
@@ -45,6 +47,14 @@ def app(
     migrated: Callable[..., Database], app_on: Callable[..., App], clock: FixedClock, fake_provider: Any
 ) -> App:  # fmt: skip
     return app_on(migrated("payments", clock), fake_provider)
+
+
+@pytest.fixture
+def small_app(tmp_path: Path, app_on: Callable[..., App], clock: FixedClock, fake_provider: Any) -> Iterator[App]:
+    """On SQLite only, for what is refused before a database could differ."""
+    database = sqlite_database(tmp_path, "payments", clock)
+    yield app_on(database, fake_provider)
+    database.close()
 
 
 def await_money(app: App, method: str = "wire", **changes: Any) -> dict[str, Any]:
@@ -259,25 +269,25 @@ def test_the_same_money_recorded_again_is_told_so(app: App, typed: str) -> None:
     ],
     ids=str,
 )
-def test_a_receipt_that_is_refused_leaves_nothing(app: App, changes: dict[str, Any], code: str) -> None:
-    await_money(app)
-    before = emitted(app.database)
-    assert refused(record, app, **changes).code == code
-    assert (facts(app)["received"], emitted(app.database)) == (usd(0), before)
+def test_a_receipt_that_is_refused_leaves_nothing(small_app: App, changes: dict[str, Any], code: str) -> None:
+    await_money(small_app)
+    before = emitted(small_app.database)
+    assert refused(record, small_app, **changes).code == code
+    assert (facts(small_app)["received"], emitted(small_app.database)) == (usd(0), before)
 
 
 @pytest.mark.parametrize("role", ["buyer", "admin", "support"])
-def test_only_finance_records_money(app: App, role: str) -> None:
-    await_money(app)
+def test_only_finance_records_money(small_app: App, role: str) -> None:
+    await_money(small_app)
     request = {
         "idempotency_key": "k", "order_id": "ord_1", "method": "wire", "amount": usd(1), "bank_reference": "B",
         "received_on": date(2026, 11, 22),
     }  # fmt: skip
-    assert refused(record_receipt, app, identity(role), **request).kind is Kind.FORBIDDEN
+    assert refused(record_receipt, small_app, identity(role), **request).kind is Kind.FORBIDDEN
     if role != "support":
-        assert refused(list_review, app, identity(role), reason=None, order_id=None, limit=1, cursor=None).code == (
-            "forbidden"
-        )
+        assert refused(
+            list_review, small_app, identity(role), reason=None, order_id=None, limit=1, cursor=None
+        ).code == ("forbidden")
 
 
 # --- two clerks at once ---
@@ -528,9 +538,6 @@ def test_card_and_wire_at_once_pay_once(app: App, fake_provider: Any) -> None:
 
 
 def test_a_late_answer_about_an_old_card_does_not_touch_the_next(app: App, clock: FixedClock) -> None:
-    from payments import storage
-    from payments.use_cases.settle_payments import settle_attempt
-
     await_money(app)
     app.provider.silent = True
     card(app, token="declined")

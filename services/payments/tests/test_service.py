@@ -15,6 +15,7 @@ from chassis.testing import identity
 from kernel.errors import Refusal
 from payments import messages, settings
 from payments.bootstrap import App, bootstrap
+from payments.domain.remittances import Terms
 from payments.providers.offline import OfflineProvider
 from payments.service import PaymentsService
 
@@ -111,6 +112,37 @@ def test_a_missing_setting_is_named(name: str) -> None:
 def test_while_the_webhook_secret_is_changed_both_are_good() -> None:
     read = settings.read(Environment({**_ENVIRONMENT, "PAYMENTS_WEBHOOK_SECRET_BEFORE": "old"}))
     assert read.webhook_secrets == ("whsec", "old")
+
+
+_WIRE = {
+    "PAYMENTS_WIRE_ACCOUNT": "DE89", "PAYMENTS_WIRE_BENEFICIARY": "Punchcard", "PAYMENTS_WIRE_BANK": "A Bank",
+    "PAYMENTS_WIRE_BIC": "ABCDEFGH",
+}  # fmt: skip
+
+
+def test_a_method_is_open_if_it_is_known_where_its_money_goes() -> None:
+    assert settings.read(Environment(_ENVIRONMENT)).remittances == {}
+    wire = {**_WIRE, "PAYMENTS_WIRE_DUE_DAYS": "3", "PAYMENTS_WIRE_REMINDER_DAYS": "none"}
+    check = {"PAYMENTS_CHECK_PAYABLE_TO": "Punchcard", "PAYMENTS_CHECK_ADDRESS": "1 Main St"}
+    read = settings.read(Environment({**_ENVIRONMENT, **wire, **check})).remittances
+    pay_to = {"account": "DE89", "beneficiary": "Punchcard", "bank": "A Bank", "bic": "ABCDEFGH"}
+    assert read["wire"] == Terms(pay_to, 3, 30, ())
+    assert read["check"] == Terms({"payable_to": "Punchcard", "address": "1 Main St"}, 21, 45, (10, 21, 35))
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"PAYMENTS_WIRE_BIC": ""}, "PAYMENTS_WIRE_BIC"),
+        ({"PAYMENTS_WIRE_DUE_DAYS": "30"}, "PAYMENTS_WIRE_DUE_DAYS"),
+        ({"PAYMENTS_WIRE_CANCEL_DAYS": "soon"}, "PAYMENTS_WIRE_CANCEL_DAYS"),
+        ({"PAYMENTS_WIRE_REMINDER_DAYS": "7, weekly"}, "PAYMENTS_WIRE_REMINDER_DAYS"),
+    ],
+    ids=str,
+)
+def test_terms_that_make_no_sense_are_refused(changes: dict[str, str], named: str) -> None:
+    with pytest.raises(SettingsError, match=named):
+        settings.read(Environment({**_ENVIRONMENT, **_WIRE, **changes}))
 
 
 def test_bootstrap_puts_the_offline_provider_in(app: App) -> None:
