@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import random
 import time
+import uuid
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -95,7 +96,7 @@ def _record_while_killed(faulty: FaultyStore, place: str) -> None:
 
 def _insist(clerk: Client, amount_minor: int, bank_reference: str, **which: Any) -> Any:
     """The answer that means something, asking again with the same key until there is one."""
-    key, deadline = f"clerk {random.getrandbits(64)}", time.monotonic() + _INSISTS_S
+    key, deadline = str(uuid.uuid4()), time.monotonic() + _INSISTS_S
     while time.monotonic() < deadline:
         with contextlib.suppress(requests.RequestException):
             answer = clerk.record(amount_minor, bank_reference, key, **which)
