@@ -90,6 +90,7 @@ class Store(RuleBasedStateMachine):
         order = {
             "buyer": buyer, "sku": sku, "quantity": quantity, "destination": destination, "request": request,
             "paid": card == "success", "total": PRICES[sku] * quantity, "credited": False,
+            "wished": False,
         }  # fmt: skip
         self._let_astray(mishap)
         outcome = self._ask_to_order(buyer, request)
@@ -110,6 +111,28 @@ class Store(RuleBasedStateMachine):
         order = self._any(self.expected["orders"], number)
         outcome = self._ask_to_order(order["buyer"], order["request"])
         assert outcome.get("code") == "idempotency_key_in_flight" or outcome["id"] == order["id"]
+
+    @precondition(lambda self: self.expected["orders"])
+    @rule(number=_seeds, mishap=_mishaps)
+    def cancel(self, number: int, mishap: str) -> None:
+        """Cancel an order: nothing is charged then, ever; or it is paid; or nobody knows yet."""
+        order = self._any(self.expected["orders"], number)
+        before = self._state(order)
+        self._let_astray(mishap, "payments.void")
+        try:
+            told = self.store.call(
+                order["buyer"], "cart", "cancel_order", id=order["id"], idempotency_key=uuid.uuid4().hex
+            )["status"]  # fmt: skip
+        except Refusal as refusal:
+            told = refusal.code
+        self.store.provider.lost, self.store.bus.lost = None, {}
+        already = {"paid": ["order_already_paid"], "fulfilled": ["order_already_paid"], "cancelled": [200]}
+        assert told in already.get(before, [200, 202, "order_already_paid"])
+        if told == 200:
+            order["paid"] = False
+            assert self._state(order) == "cancelled"
+        elif told == 202:
+            order["wished"] = True
 
     @precondition(lambda self: self.expected["cards"])
     @rule(number=_seeds, claimant=_people, right=st.sampled_from([True, True, True, False]))
@@ -183,9 +206,9 @@ class Store(RuleBasedStateMachine):
     @invariant()
     def orders_and_charges_are_those_of_the_dictionary(self) -> None:
         for order in self.expected["orders"].values():
+            state = self._state(order)
             charged = self.store.charges(order["id"])
             assert charged in ([order["total"]], []) if order["paid"] else charged == []
-            state = self._state(order)
             assert state in (
                 ("pending_payment", "paid", "fulfilled") if order["paid"] else ("pending_payment", "cancelled")
             )
@@ -219,19 +242,19 @@ class Store(RuleBasedStateMachine):
             buyer, "cart", "add_line", sku=sku, quantity=quantity, credit_destination=destination, **bound
         )  # fmt: skip
 
-    def _let_astray(self, mishap: str) -> None:
+    def _let_astray(self, mishap: str, call: str = "payments.collect") -> None:
         where, _, what = mishap.partition(" ")
         if where == "provider":
             self.store.provider.lost = what
         elif where == "rpc":
-            self.store.bus.lost["payments.collect"] = what
+            self.store.bus.lost[call] = what
 
     def _ask_to_order(self, buyer: Identity, request: dict[str, Any]) -> dict[str, Any]:
         """The order's id and what the buyer was told of it, or the code of the refusal."""
         try:
             reply = self.store.call(buyer, "cart", "place_order", **request)
         except Refusal as refusal:
-            if refusal.code == "card_declined":
+            if refusal.code in ("card_declined", "order_cancelled"):
                 return {"id": refusal.extra["order_id"], "told": refusal.code}
             return {"code": refusal.code}
         return {"id": reply["order"]["id"], "told": reply["status"]}
@@ -240,7 +263,10 @@ class Store(RuleBasedStateMachine):
         return [order for order in self.expected["orders"].values() if order["buyer"] == buyer]
 
     def _state(self, order: dict[str, Any]) -> str:
-        return str(self.store.call(order["buyer"], "cart", "get_order", id=order["id"])["state"])
+        state = str(self.store.call(order["buyer"], "cart", "get_order", id=order["id"])["state"])
+        if order["wished"] and state == "cancelled":
+            order["paid"] = False  # the wish came before the charge
+        return state
 
     def _state_of_card(self, card: dict[str, Any]) -> str:
         old = (self.store.clock.now() - card["issued_at"]).days >= VALID_DAYS
