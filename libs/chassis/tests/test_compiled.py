@@ -41,7 +41,9 @@ class Hooked(RequestSchema):
 
     @pre_load
     def double(self, data: Any, **_: Any) -> Any:
-        return {**data, "number": 2 * data["number"]} if isinstance(data, dict) and "number" in data else data
+        if isinstance(data, dict) and isinstance(data.get("number"), int):
+            return {**data, "number": 2 * data["number"]}
+        return data
 
     @post_load
     def wrapped(self, data: Any, **_: Any) -> Any:
