@@ -17,7 +17,7 @@ from benchmarks.store.measure import Shop
 
 CONCURRENCY = 8
 CHECKOUTS = 320
-_SAMPLES_A_SECOND = 200
+_SAMPLES_A_SECOND = 100
 _START_S = 2.0
 _NOT_PYTHON = ("RabbitMQ", "PostgreSQL", "mailbox", "load")
 
@@ -119,7 +119,7 @@ def _watching(processes: Mapping[str, int], folder: Path) -> Iterator[None]:
     py_spy = Path(sys.executable).with_name("py-spy")
     watchers = {
         name: subprocess.Popen(
-            [py_spy, "record", "--gil", "--subprocesses", "--nolineno", "--format", "raw",
+            [py_spy, "record", "--gil", "--nonblocking", "--subprocesses", "--nolineno", "--format", "raw",
              "--rate", str(_SAMPLES_A_SECOND), "--duration", "3600", "--output", folder / f"{name}.samples",
              "--pid", str(pid)],
             stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
