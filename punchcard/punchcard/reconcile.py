@@ -175,19 +175,24 @@ def provider_book(url: str, key: str) -> Book:
     return charges
 
 
-def broker_depths(uri: str) -> Depths:
-    """The depths of all queues of the store.
-
-    Args:
-        uri: AMQP_URI.
-    """
-    wanted = [
+def subscriptions() -> list[Subscription]:
+    """Every event that a service of the store handles."""
+    return [
         Subscription(name, entrypoint.event)
         for name in SERVICES
         for attribute in vars(_service_class(name)).values()
         for entrypoint in getattr(attribute, "nameko_entrypoints", ())
         if isinstance(entrypoint, Consume)
     ]
+
+
+def broker_depths(uri: str) -> Depths:
+    """The depths of all queues of the store.
+
+    Args:
+        uri: AMQP_URI.
+    """
+    wanted = subscriptions()
     return lambda: queue_depths(uri, queue_names(SERVICES, wanted))
 
 

@@ -13,6 +13,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from eventlet.patcher import is_monkey_patched
 from harness.faulty import FaultyStore
 
 from chassis.local_servers import PrivatePostgres, PrivateRabbit, ensure_installed, temporary_folder
@@ -28,6 +29,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if left:
         config.hook.pytest_deselected(items=left)
         items[:] = [item for item in items if item not in left]
+
+
+def pytest_collection_finish() -> None:
+    """See that no module has patched the standard library: the threads of these tests are real ones."""
+    if is_monkey_patched("socket"):
+        raise pytest.UsageError("a test module has imported chassis.runner, which patches the whole process")
 
 
 def pytest_report_header() -> str:

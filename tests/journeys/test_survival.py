@@ -1,4 +1,7 @@
-"""Kill things in the middle: nothing is lost, nothing happens twice, no secret is left lying about."""
+"""Kill things in the middle: nothing is lost, nothing happens twice, no secret is left lying about.
+
+The faults one by one, in the services mode, are in tests/faults.
+"""
 
 from __future__ import annotations
 
@@ -144,44 +147,6 @@ def test_credits_killed_while_fifty_purchases_go_through(services_store: Store, 
         assert len(found) == 1
         assert len(services_store.charges(order["id"])) == 1
     assert services_store.ledger_breaks(amqp_uri) == []
-
-
-@pytest.mark.parametrize("victim", ["cart", "payments", "notifications"])
-def test_any_service_may_die_during_purchases(services_store: Store, amqp_uri: str, victim: str) -> None:
-    alan = services_store.client("alan@acme.example")
-    alan.empty_cart()
-    placed: list[Any] = []
-    for number in range(6):
-        body, key = alan.order_body(_cart_with_a_card(alan)), str(uuid.uuid4())
-        if number == 2:
-            os.kill(services_store.pid_of(victim), signal.SIGKILL)
-        placed.append(_until_placed(alan, body, key))
-        alan.fulfilled(placed[-1]["id"], 90)
-    wait_until(lambda: all(services_store.card_mails(order["number"]) for order in placed), "every mail", 60)
-    settle(2)
-    for order in placed:
-        assert len(services_store.card_mails(order["number"])) == 1
-        assert len(services_store.charges(order["id"])) == 1
-    assert services_store.ledger_breaks(amqp_uri) == []
-
-
-def _cart_with_a_card(client: Client) -> Any:
-    """A cart with one card in it, however long a service takes to come back."""
-    answers: list[Any] = []
-
-    def filled() -> bool:
-        answers.append(client.ask("GET", "/v1/cart"))
-        if answers[-1].status_code != 200:
-            return False
-        if not answers[-1].json()["lines"]:
-            client.ask(
-                "POST", "/v1/cart/lines", {"sku": "HOURLY-300", "quantity": 1, "credit_destination": "support_card"}
-            )
-            return False
-        return True
-
-    wait_until(filled, "the cart", 60)
-    return answers[-1].json()
 
 
 def test_poison_on_the_bus_is_parked_and_stops_nothing(

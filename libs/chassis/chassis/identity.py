@@ -14,13 +14,11 @@ from dataclasses import asdict, dataclass
 from nacl.exceptions import BadSignatureError
 from nacl.signing import SigningKey, VerifyKey
 
-from kernel.clock import Clock, SystemClock
+from kernel.clock import CLOCKS_DIFFER, Clock, SystemClock
 from kernel.errors import Kind, Refusal
 
 #: Seconds that a statement is believed. A logout is not held up by this: the gateway is told at once.
 LIFETIME_S = 300
-#: Seconds that the clocks of two machines may differ.
-CLOCK_SKEW_S = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +101,7 @@ class IdentityVerifier:
             if len(self._checked) > self._REMEMBERED:
                 self._checked.popitem(last=False)
         identity, expires = known
-        if self._clock.now().timestamp() > expires + CLOCK_SKEW_S:
+        if self._clock.now().timestamp() > expires + CLOCKS_DIFFER.total_seconds():
             self._checked.pop(token, None)
             raise _unauthenticated()
         return identity

@@ -31,6 +31,7 @@ from chassis.observability import metrics
 from chassis.observability.logs import configure
 from chassis.persistence import Database
 from chassis.persistence.migrations import migrate
+from chassis.persistence.patience import SILENCE_S, limit_silence
 from chassis.service import Consume, Every
 from chassis.settings import Environment
 
@@ -106,8 +107,11 @@ def run(name: str, on_started: Callable[[], None] = lambda: None) -> None:
         on_started: called when it takes messages.
     """
     configure(name, os.environ.get("PUNCHCARD_LOG_LEVEL", "INFO"))
-    metrics.serve(Environment())
-    migrate_service(name, Environment())
+    environment = Environment()
+    metrics.serve(environment)
+    migrate_service(name, environment)  # may take its time
+    limit_silence(environment.integer("PUNCHCARD_DATABASE_TIMEOUT_S", SILENCE_S))
+    environment.check()
     runner = build_runner([load(name)])
     stopping = eventlet.event.Event()
 

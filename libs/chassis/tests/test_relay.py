@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from chassis.messaging import inmemory
 from chassis.messaging.link import Link, connect
 from chassis.messaging.relay import NotConfirmed, Outgoing, Relay
-from chassis.messaging.topology import declare_service
+from chassis.messaging.topology import Subscription, declare_service
 from chassis.persistence import Database
-from chassis.testing import create_tables
+from chassis.persistence.tables import OUTBOX
+from chassis.testing import create_tables, wait_until
 from kernel.errors import unavailable
 
 
@@ -57,6 +60,21 @@ def test_a_retry_leaves_while_the_database_is_away(
     finally:
         relay.stop()
     assert waiting(link, "tests.dead") == 3
+
+
+@pytest.mark.parametrize("age", [timedelta(minutes=1), timedelta(hours=-1)], ids=["forgotten", "from a fast clock"])
+def test_what_its_process_left_behind_is_swept(link: Link, database: Database, age: timedelta) -> None:
+    declare_service(link.channel, "tests", [Subscription("tests", "shop.sold.v1")])
+    with database.transaction() as transaction:
+        row = {"id": "evt_1", "type": "shop.sold.v1", "body": "{}", "correlation_id": "cor_1", "must_route": True,
+               "created_at": transaction.now - age, "sent_at": None}  # fmt: skip
+        transaction.execute(sa.insert(OUTBOX).values(**row))
+    relay = Relay("memory://", database)
+    relay.start()
+    try:
+        wait_until(lambda: waiting(link, "tests.on.shop.sold.v1") == 1, "the event to leave")
+    finally:
+        relay.stop()
 
 
 def test_who_waits_is_told_when_nobody_takes_the_message(link: Link, database: Database) -> None:

@@ -5,6 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
+#: By how much the clocks of two machines may differ. What is due later than any delay of ours and this is from a clock
+#: that was wrong.
+CLOCKS_DIFFER = timedelta(seconds=60)
+
 
 class Clock(Protocol):
     """Where a use case gets the time from, so that a test can set it."""

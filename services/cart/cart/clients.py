@@ -11,7 +11,7 @@ from cart import messages
 from cart.domain.order import UNKNOWN, Decline, Intent, Order
 from cart.domain.products import Deployment, Product
 from chassis.rpc.client import RpcClient
-from kernel.errors import Kind, Refusal
+from kernel.errors import Kind, Refusal, unavailable
 from kernel.money import Money
 
 log = logging.getLogger(__name__)
@@ -131,14 +131,16 @@ class Payments:
         """What payments knows about the order; None if nothing.
 
         Raises:
-            Refusal: `unavailable` and whatever else is not an answer.
+            Refusal: `unavailable`, whatever kept payments from an answer: its reasons (a clock that is wrong, say) are
+                not the customer's.
         """
         try:
             reply = self._rpc.call("payments", "get_intent", {"order_id": order_id}, reply=messages.IntentReply())
         except Refusal as refusal:
             if refusal.kind is Kind.NOT_FOUND:
                 return None
-            raise
+            log.warning("payments did not say what it knows", extra={"code": refusal.code})
+            raise unavailable() from refusal
         return as_intent(reply, reply["state"])
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -17,6 +17,7 @@ from chassis.identity import Identity
 from chassis.persistence import Reader, Transaction, UtcDateTimeColumn, add_messaging_tables
 from chassis.persistence.paging import page
 from chassis.persistence.tables import IDEMPOTENCY_KEY
+from kernel.clock import CLOCKS_DIFFER
 from kernel.ids import new_id
 from kernel.money import Money
 
@@ -427,14 +428,25 @@ def fulfil_if_complete(transaction: Transaction, order_id: str) -> bool:
     return closed.rowcount == 1
 
 
-def claim_order(transaction: Transaction, order_id: str | None = None) -> Order | None:
+def claim_order(transaction: Transaction, longest_lease: timedelta, order_id: str | None = None) -> Order | None:
     """An order whose payment is under way and whose lease has run out; that one, or the one that has waited longest.
 
     The row is locked until the transaction ends; other processes pass over it. The lines are left out.
+
+    Args:
+        transaction: the open one.
+        longest_lease: one that ends later than so far ahead is from a clock that was wrong, and holds nobody.
+        order_id: only that one.
     """
     query = (
         sa.select(ORDERS)
-        .where(sa.text(_PAYMENT_UNDER_WAY), ORDERS.c.next_attempt_at <= transaction.now)
+        .where(
+            sa.text(_PAYMENT_UNDER_WAY),
+            sa.or_(
+                ORDERS.c.next_attempt_at <= transaction.now,
+                ORDERS.c.next_attempt_at > transaction.now + longest_lease + CLOCKS_DIFFER,
+            ),
+        )
         .order_by(ORDERS.c.next_attempt_at)
         .limit(1)
         .with_for_update(skip_locked=True)

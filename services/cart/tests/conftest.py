@@ -72,6 +72,7 @@ class Bus:
         self.attempts: list[str] = []
         self.closed: set[str] = set()
         #: what payments does: captured, failed, processing, invalid, lost (charges, but the answer is lost), down,
+        #: ahead (its clock is, so that no identity is good any more),
         #: dies_before, dies_after (our process does, before or after the charge)
         self.payments = "captured"
         self.before: Callable[[str], None] = lambda method: None
@@ -193,6 +194,8 @@ class Bus:
     def _get_intent(self, order_id: str) -> dict[str, Any]:
         if self.payments == "down":
             raise unavailable()
+        if self.payments == "ahead":
+            raise Refusal(Kind.UNAUTHENTICATED, "unauthenticated", "Sign in first.")
         if order_id not in self.intents:
             raise Refusal(Kind.NOT_FOUND, "not_found", "There is no such payment.")
         return self.intents[order_id]

@@ -257,6 +257,24 @@ def test_an_order_is_left_alone_until_its_lease_runs_out(shop: Any) -> None:
     assert len(shop.bus.calls) == 2
 
 
+def test_a_clock_of_payments_that_is_wrong_signs_no_customer_out(shop: Any) -> None:
+    pending(shop)
+    shop.clock.advance(seconds=10)
+    shop.bus.payments = "ahead"
+    with pytest.raises(Refusal) as caught:
+        shop.place()
+    assert caught.value.kind is Kind.UNAVAILABLE
+
+
+def test_a_lease_from_a_clock_that_was_ahead_holds_nobody(shop: Any) -> None:
+    shop.clock.advance(hours=1)
+    pending(shop)
+    shop.clock.advance(hours=-1)
+    shop.bus.calls.clear()
+    resume_orders(shop.app)
+    assert shop.bus.calls == ["payments.get_intent"]
+
+
 def test_payments_that_do_not_answer_are_not_asked_about_the_others(shop: Any) -> None:
     for number in range(3):
         caller = identity(user_id=f"usr_{number}")

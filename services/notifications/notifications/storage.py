@@ -10,7 +10,8 @@ import sqlalchemy as sa
 
 from chassis.persistence import Reader, Transaction, UtcDateTimeColumn, add_messaging_tables
 from chassis.persistence.paging import page
-from notifications.domain.deliveries import State
+from kernel.clock import CLOCKS_DIFFER
+from notifications.domain.deliveries import LONGEST_DELAY, State
 
 METADATA = sa.MetaData()
 add_messaging_tables(METADATA)
@@ -48,7 +49,15 @@ def add_delivery(tx: Transaction, values: Mapping[str, Any]) -> bool:
 
 _DUE = (
     sa.select(DELIVERY.c.id)
-    .where(DELIVERY.c.state == State.QUEUED, DELIVERY.c.next_attempt_at <= sa.bindparam("now"))
+    .where(
+        DELIVERY.c.state == State.QUEUED,
+        sa.or_(
+            DELIVERY.c.next_attempt_at <= sa.bindparam("now"),
+            # later than any mail waits: the clock that it is from was wrong, and it holds nobody
+            DELIVERY.c.next_attempt_at > sa.bindparam("no_delay"),
+            sa.and_(DELIVERY.c.last_error.is_(None), DELIVERY.c.next_attempt_at > sa.bindparam("no_lease")),
+        ),
+    )
     .order_by(DELIVERY.c.next_attempt_at, DELIVERY.c.id)
     .limit(sa.bindparam("most"))
     .with_for_update(skip_locked=True)
@@ -79,7 +88,13 @@ def claim_due(tx: Transaction, lease: timedelta, most: int) -> list[sa.RowMappin
         The deliveries, `attempts` already counting the attempt that is about to begin; the fewer the earlier, so that
         what was tried in vain does not stand before what was not tried yet.
     """
-    rows = tx.execute(_CLAIM, {"now": tx.now, "lapses_at": tx.now + lease, "most": most}).mappings().all()
+    times = {
+        "now": tx.now,
+        "lapses_at": tx.now + lease,
+        "no_lease": tx.now + lease + CLOCKS_DIFFER,
+        "no_delay": tx.now + max(lease, LONGEST_DELAY) + CLOCKS_DIFFER,
+    }
+    rows = tx.execute(_CLAIM, {**times, "most": most}).mappings().all()
     return sorted(rows, key=lambda row: (row["attempts"], row["id"]))
 
 

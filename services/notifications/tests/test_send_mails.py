@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from chassis.testing import FixedClock
 from notifications.bootstrap import App
 from notifications.domain.deliveries import FailureKind, MailKind
 from notifications.mail import Mail
-from notifications.storage import DELIVERY
+from notifications.storage import DELIVERY, claim_due
 from notifications.transports import FolderTransport, NotSent, Session, Transport
 from notifications.use_cases.queue_mail import queue_card
 from notifications.use_cases.send_mails import BATCH, send_mails
@@ -117,6 +118,19 @@ def test_mail_server_down_then_up(
     assert send_mails(app) == 3
     assert len(set(message_ids(smtp.mailbox))) == len(smtp.mailbox.mails) == 3
     assert {state for state, _, _ in states(database)} == {"sent"}
+
+
+def test_what_a_clock_that_was_ahead_has_queued_or_claimed_is_sent(
+    database: Database, make_app: MakeApp, queue: Callable[..., None], smtp: Any, clock: FixedClock
+) -> None:
+    app = make_app(database, smtp.transport)
+    queue(app, email="ada@acme.example")
+    clock.advance(hours=1)
+    queue(app, email="bob@acme.example")
+    with database.transaction() as tx:
+        assert claim_due(tx, timedelta(seconds=30), 1)  # by a sender that dies
+    clock.advance(hours=-1)
+    assert send_mails(app) == 2
 
 
 def test_mail_server_restarted_between_two_mails_of_a_round(

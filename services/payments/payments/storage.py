@@ -8,8 +8,9 @@ from typing import Any
 import sqlalchemy as sa
 
 from chassis.persistence import Reader, Transaction, UtcDateTimeColumn, add_messaging_tables
+from kernel.clock import CLOCKS_DIFFER
 from kernel.money import Money
-from payments.domain.provider import Attempt, Captured
+from payments.domain.provider import LONGEST_PAUSE_S, Attempt, Captured
 from payments.domain.states import ENTERED_FROM, State, check_delay
 
 METADATA = sa.MetaData()
@@ -133,7 +134,13 @@ def claim_due_attempt(tx: Transaction, lease: timedelta, order_id: str | None = 
     """
     due = (
         _attempts_under_way()
-        .where(ATTEMPT.c.next_check_at <= tx.now)
+        .where(
+            sa.or_(
+                ATTEMPT.c.next_check_at <= tx.now,
+                # later than anybody waits: the clock that it is from was wrong, and it holds nobody
+                ATTEMPT.c.next_check_at > tx.now + max(lease, timedelta(seconds=LONGEST_PAUSE_S)) + CLOCKS_DIFFER,
+            )
+        )
         .order_by(ATTEMPT.c.next_check_at)
         .limit(1)
         .with_for_update(skip_locked=True, of=ATTEMPT)

@@ -112,6 +112,18 @@ def test_silence_is_processing_and_is_settled_with_the_same_key(
     assert settle_payments(app) == 0
 
 
+def test_a_lease_from_a_clock_that_was_ahead_holds_nobody(
+    app: App, pay: Pay, fake_provider: Any, clock: FixedClock
+) -> None:
+    clock.advance(hours=1)
+    fake_provider.silent = True
+    assert pay(app)["state"] == "processing"
+    clock.advance(hours=-1)
+    fake_provider.silent = False
+    assert settle_payments(app) == 1
+    assert get_intent(app, None, order_id="ord_1")["state"] == "captured"
+
+
 def test_a_timeout_after_charging_is_settled_as_captured_exactly_once(
     app: App, pay: Pay, fake_provider: Any, clock: FixedClock
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import sys
@@ -13,6 +14,7 @@ from typing import Any
 
 import requests
 import sqlalchemy as sa
+from kombu import Connection
 from store import Store
 
 from chassis.local_servers import PrivatePostgres, PrivateRabbit
@@ -73,6 +75,7 @@ class FaultyStore(Store):
         self._stack = contextlib.ExitStack()
         self._lock = threading.RLock()
         self._closing = threading.Event()
+        self._supervised = True
         self._supervisor: threading.Thread | None = None
         self._rpc: RpcClient | None = None
 
@@ -102,7 +105,8 @@ class FaultyStore(Store):
     def _supervise(self) -> None:
         while not self._closing.wait(0.05):
             with self._lock:
-                self._processes.supervise_once()
+                if self._supervised:
+                    self._processes.supervise_once()
 
     # -- asking -----------------------------------------------------------------------------------------------------
 
@@ -127,9 +131,29 @@ class FaultyStore(Store):
         with self.database(service) as connection:
             return [tuple(row) for row in connection.execute(sa.text(query), values)]
 
+    @contextlib.contextmanager
+    def locked(self, service: str, table: str) -> Iterator[None]:
+        """Nobody reads or writes that table of a service's database in the block."""
+        with (
+            self.database(service) as connection,
+            connection.execution_options(isolation_level="READ COMMITTED").begin() as transaction,
+        ):
+            connection.execute(sa.text(f'LOCK TABLE "{table}" IN ACCESS EXCLUSIVE MODE'))
+            yield
+            transaction.rollback()
+
     def depths(self, *queues: str) -> dict[str, int | None]:
         """How many messages are ready in these queues."""
         return queue_depths(self.rabbit.uri, queues)
+
+    def waiting(self, queue: str) -> list[str]:
+        """The ids of the events that are ready in a queue, which stay there."""
+        with Connection(self.rabbit.uri) as connection:
+            found = []
+            with connection.channel() as channel:
+                while (message := channel.basic_get(queue, no_ack=False)) is not None:
+                    found.append(json.loads(message.body)["id"])
+            return found
 
     def all_depths(self) -> Mapping[str, int | None]:
         """How many messages are ready in each queue of the store."""
@@ -175,9 +199,9 @@ class FaultyStore(Store):
         return process.pid
 
     def kill_9(self, name: str) -> None:
-        """``kill -9``; the supervisor starts another one."""
+        """``kill -9``, with its own children (gunicorn's worker); the supervisor starts another one."""
         with contextlib.suppress(ProcessLookupError):
-            os.kill(self.pid_of(name), signal.SIGKILL)
+            os.killpg(self.pid_of(name), signal.SIGKILL)
 
     def wait_died(self, name: str, pid: int, timeout_s: float = QUIET_S) -> None:
         """Wait until the process `pid` is gone from that place."""
@@ -228,16 +252,26 @@ class FaultyStore(Store):
             self._processes.note()
 
     @contextlib.contextmanager
-    def away(self, name: str, number: int = signal.SIGKILL) -> Iterator[None]:
-        """The process ends by that signal, and nobody takes its place before the end of the block."""
+    def unsupervised(self) -> Iterator[None]:
+        """Nobody takes the place of what dies in the block before its end."""
+        with self._lock:
+            self._supervised = False
+        try:
+            yield
+        finally:
+            self._supervised = True
+
+    @contextlib.contextmanager
+    def away(self, name: str, number: int = signal.SIGKILL) -> Iterator[int]:
+        """The process ends by that signal, and nobody takes its place before the end of the block; its exit status."""
         with self._lock:
             child = self.child(name)
             self._processes.children = [other for other in self._processes.children if other is not child]
         assert child.process is not None
         child.process.send_signal(number)
-        child.process.wait(60)
+        status = child.process.wait(60)
         try:
-            yield
+            yield status
         finally:
             with self._lock:
                 child.start()

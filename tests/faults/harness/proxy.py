@@ -44,6 +44,7 @@ class _Connection:
         self.server = socket.create_connection(proxy.target, timeout=10)
         self.server.settimeout(None)
         self.ended = 0
+        self.swallowed = False
 
     def start(self) -> None:
         for direction, source, sink in (
@@ -135,9 +136,15 @@ class Proxy:
         self._refuses = True
         self.cut()
 
-    def swallow(self) -> None:
-        """Half-open: take what comes, old connections and new ones, and pass nothing on in either direction."""
-        self._swallows = True
+    def swallow(self, new_ones: bool = True) -> None:
+        """Half-open: take what comes and pass nothing on, in either direction.
+
+        Args:
+            new_ones: whether connections that are made from now on meet the same fate.
+        """
+        for connection in list(self._connections.values()):
+            connection.swallowed = True
+        self._swallows = new_ones
 
     def freeze(self) -> None:
         """The network stands still: nothing is read or passed on, and nothing is lost."""
@@ -170,13 +177,13 @@ class Proxy:
 
     def heal(self) -> None:
         """Behave again. Connections whose bytes were swallowed are cut: they could make no sense any more."""
-        swallowed, self._swallows = self._swallows, False
-        self._refuses = False
+        self._swallows = self._refuses = False
         self._delay_s = 0.0
         self._rules.clear()
         self._flows.set()
-        if swallowed:
-            self.cut()
+        for connection in list(self._connections.values()):
+            if connection.swallowed:
+                connection.cut()
 
     def wait_cut(self, timeout_s: float = 60.0) -> None:
         """Wait until a rule has cut a connection."""
@@ -198,8 +205,7 @@ class Proxy:
         try:
             if self._refuses:
                 raise ConnectionRefusedError
-            for option in (socket.TCP_NODELAY,):
-                client.setsockopt(socket.IPPROTO_TCP, option, 1)
+            client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             connection = _Connection(self, self._numbers, client)
             connection.server.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         except OSError:  # the server is gone: so are we, for this client
@@ -207,6 +213,7 @@ class Proxy:
                 client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             client.close()
             return
+        connection.swallowed = self._swallows
         with self._lock:
             self._connections[connection.number] = connection
         connection.start()
@@ -215,7 +222,7 @@ class Proxy:
         if self._delay_s:
             time.sleep(self._delay_s)
         self._flows.wait()
-        if self._swallows:
+        if connection.swallowed:
             return
         rule = self._fitting(connection, direction, data)
         if rule is None or rule.passes:

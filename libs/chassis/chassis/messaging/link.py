@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import amqp
@@ -100,6 +101,10 @@ class Link:
         self.channel: Any = connection.channel()
         _unpack_nothing(self.channel)
         self._fast = fast_path(connection)
+        #: Whether the broker is short of memory or disk: what is published waits in the socket until it no longer is.
+        self.blocked = False
+        connection.connection.on_blocked = partial(self._set_blocked, True)
+        connection.connection.on_unblocked = partial(self._set_blocked, False)
         self._writing = threading.RLock()
         self._kept = False
         self._draining_since = self._drains_until = time.monotonic()
@@ -139,6 +144,10 @@ class Link:
         if self._fast is not None:
             self._fast.consume(self.channel.channel_id, tag, on_message)
         return str(tag)
+
+    def _set_blocked(self, blocked: bool, *_reason: Any) -> None:
+        _log.warning("the broker takes no messages" if blocked else "the broker takes messages again")
+        self.blocked = blocked
 
     def publish(
         self,

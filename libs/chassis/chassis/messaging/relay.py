@@ -29,7 +29,8 @@ from kernel.errors import Refusal
 
 _log = logging.getLogger(__name__)
 
-#: A row this old that is still unsent was forgotten by whoever committed it.
+#: A row this old that is still unsent was forgotten by whoever committed it. So was one from as far in the future:
+#: the clock of its process was ahead, and nothing must wait until ours catches up.
 _FORGOTTEN_AFTER = timedelta(seconds=5)
 _SWEEP_EVERY_S = 5.0
 _BATCH = 200
@@ -291,7 +292,13 @@ class Relay:
             with self._database.transaction() as transaction:
                 rows = transaction.all(
                     sa.select(OUTBOX)
-                    .where(OUTBOX.c.sent_at.is_(None), OUTBOX.c.created_at < transaction.now - _FORGOTTEN_AFTER)
+                    .where(
+                        OUTBOX.c.sent_at.is_(None),
+                        sa.or_(
+                            OUTBOX.c.created_at < transaction.now - _FORGOTTEN_AFTER,
+                            OUTBOX.c.created_at > transaction.now + _FORGOTTEN_AFTER,
+                        ),
+                    )
                     .order_by(OUTBOX.c.created_at)
                     .limit(_BATCH)
                     .with_for_update(skip_locked=True)

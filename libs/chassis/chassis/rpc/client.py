@@ -210,7 +210,7 @@ class RpcClient:
         if link is None:
             self._listener.wait_ready(max(0.0, deadline - time.monotonic()))
             link = self._listener.link
-        if link is None:
+        if link is None or link.blocked:  # a request would wait in the socket, maybe for longer than anybody waits
             raise _no_answer(service, method)
         return link
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from datetime import timedelta
 
 from cart import storage
 from cart.bootstrap import App
@@ -33,9 +34,9 @@ def resume_orders(app: App) -> None:
 
 def claim(app: App, transaction: Transaction, order_id: str | None = None) -> Order | None:
     """An order to resume (that one, or any), with a lease on it that grows with every attempt; without its lines."""
-    order = storage.claim_order(transaction, order_id)
+    settings = app.settings
+    order = storage.claim_order(transaction, timedelta(seconds=settings.resume_at_most_s), order_id)
     if order is not None:
-        settings = app.settings
         until = next_attempt_at(
             transaction.now, order.attempts + 1, settings.resume_after_s, settings.resume_at_most_s
         )  # fmt: skip

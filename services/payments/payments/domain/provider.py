@@ -12,6 +12,9 @@ from typing import Protocol
 
 from kernel.money import Money
 
+#: Seconds of the longest pause a provider can order; its own mistake must not stop all payments for days.
+LONGEST_PAUSE_S = 900.0
+
 
 @dataclass(frozen=True, slots=True)
 class Card:

@@ -13,13 +13,11 @@ from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
 
 from kernel.money import Money
-from payments.domain.provider import NotSeen, Outcome, Unknown
+from payments.domain.provider import LONGEST_PAUSE_S, NotSeen, Outcome, Unknown
 from payments.providers.offline_answers import outcome_of_charge, outcome_of_find, outcome_of_void
 
 #: "Come back later" (RFC 6585 section 4, RFC 9110 section 15.6.4).
 _BUSY = (429, 503)
-#: Seconds of the longest pause a provider can order; its own mistake must not stop all payments for days.
-_LONGEST_PAUSE_S = 900.0
 
 
 class _Bearer(AuthBase):
@@ -133,4 +131,4 @@ def _retry_after_s(header: str) -> float:
             wanted = (parsedate_to_datetime(text).astimezone(UTC) - datetime.now(UTC)).total_seconds()
         except ValueError:
             wanted = 0.0
-    return min(max(wanted, 0.0), _LONGEST_PAUSE_S)
+    return min(max(wanted, 0.0), LONGEST_PAUSE_S)
