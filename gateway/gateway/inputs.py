@@ -11,6 +11,7 @@ from chassis.messages import MoneySchema, PlainString, RequestSchema, StrictInte
 
 #: No product allows as many; the cart knows each one's own cap.
 _MOST = 1_000_000
+_MOST_CREDITS = 10**9
 #: The largest whole number that every JSON reader has (RFC 8259, section 6).
 _LARGEST = 2**53 - 1
 _DESTINATIONS = ("organization", "support_card")
@@ -110,6 +111,26 @@ class Replay(RequestSchema):
     def _one_choice(self, data: dict[str, Any], **options: Any) -> None:
         if ("id" in data) == ("cause" in data):
             raise ValidationError("Say either id or cause.")
+
+
+class RecallCard(RequestSchema):
+    """Nothing: the address says which card."""
+
+
+class NewSpend(RequestSchema):
+    """Credits of an organisation, to spend for a cause. An organisation pays once for each cause."""
+
+    organization_id = PlainString(required=True, max_length=64)
+    credits = StrictInteger(required=True, validate=validate.Range(min=1, max=_MOST_CREDITS))
+    cause = PlainString(required=True, max_length=64)
+    memo = PlainString(required=True, max_length=200)
+
+
+class NewRefund(RequestSchema):
+    """Why an order is refunded, and what to do about credits of it that were claimed or spent."""
+
+    reason = PlainString(required=True, max_length=400)
+    claimed = fields.String(load_default="refuse", validate=validate.OneOf(["refuse", "refund_anyway"]))
 
 
 class NewLine(RequestSchema):

@@ -316,6 +316,46 @@ class Claim(Schema):
     balance = _NUMBER(required=True)
 
 
+class Recall(Claim):
+    """A recalled card: its credits are on the issuer's balance."""
+
+
+class Spent(Schema):
+    """What was spent, and what is left."""
+
+    id = _TEXT(required=True, metadata={"description": "The entry of the organisation's statement"})
+    organization_id = _TEXT(required=True)
+    credits = _NUMBER(required=True)
+    balance = _NUMBER(required=True)
+
+
+class RefundedCredits(Schema):
+    """What became of the credits that a refunded order had brought."""
+
+    taken_back = _NUMBER(required=True)
+    claimed = _NUMBER(required=True, metadata={"description": "On cards that were claimed; they stay there"})
+    spent = _NUMBER(required=True)
+    expired = _NUMBER(required=True, metadata={"description": "On cards that nobody had claimed in time"})
+
+
+class Refund(Schema):
+    """The refund of an order."""
+
+    id = _TEXT(required=True)
+    order_id = _TEXT(required=True)
+    state = _TEXT(
+        required=True, metadata={"description": "taking_back, returning_money, done, refused or failed"}
+    )  # fmt: skip
+    amount = money(required=True)
+    reason = _TEXT(required=True)
+    claimed = _TEXT(required=True, metadata={"description": "refuse or refund_anyway"})
+    credits = fields.Nested(RefundedCredits, required=True, allow_none=True)
+    requested_by = _TEXT(required=True)
+    requested_at = _WHEN(required=True)
+    ended_at = _maybe(_WHEN)
+    failure_code = _maybe(_TEXT)
+
+
 class DeadLetter(Schema):
     """An event that could not be handled. Its body is shown to nobody."""
 

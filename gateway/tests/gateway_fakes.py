@@ -125,6 +125,13 @@ def page_of(item: Any, following: str | None = None) -> dict[str, Any]:
     return {"items": [item], "next": following}
 
 
+REFUND = {
+    "id": "rfd_1", "order_id": "ord_1", "state": "done", "amount": usd(12000), "reason": "Twice", "claimed": "refuse",
+    "credits": {"taken_back": 120, "claimed": 0, "spent": 0, "expired": 0}, "requested_by": "usr_fay",
+    "requested_at": "2026-11-24T12:00:00.000Z", "ended_at": "2026-11-24T12:00:01.000Z", "failure_code": None,
+}  # fmt: skip
+SPENT = {"id": "ltx_1", "organization_id": "org_acme", "credits": 30, "balance": 90}
+
 REPLIES: dict[str, Any] = {
     "accounts.authenticate": lambda _: authenticated(),
     "accounts.sign_in": {"expires_at": "2026-11-23T00:00:00.000Z", "user": USER, "organization": ORGANIZATION},
@@ -159,6 +166,10 @@ REPLIES: dict[str, Any] = {
     "payments.receive_webhook": {},
     "payments.record_receipt": {**RECORDED, "replayed": False},
     "payments.list_review": page_of(SURPLUS),
+    "credits.recall_card": {"card": CARD, "credits": 120, "balance": 240, "replayed": False},
+    "credits.spend": {**SPENT, "replayed": False},
+    "cart.refund_order": {"refund": REFUND, "replayed": False, "status": 201},
+    "cart.get_refund": REFUND,
     "cart.list_dead_letters": page_of(DEAD_LETTER),
     "cart.replay_dead_letters": {"replayed": 1, "remaining": 0},
     **{f"health.{name}": {} for name in ("accounts", "catalog", "cart", "payments", "credits", "notifications")},

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from gateway_fakes import DEAD_LETTER, USER, Check, FakeRpc, Send, authenticated, page_of
+from gateway_fakes import DEAD_LETTER, REFUND, SPENT, USER, Check, FakeRpc, Send, authenticated, page_of
 
 from kernel.errors import Kind, Refusal
 
@@ -145,3 +145,72 @@ def test_every_call_is_on_record(send: Send, rpc: FakeRpc, audit: Callable[[], l
         (*replay, "validation_failed", {}),
         (*replay, "failed", {"service": "cart", "id": "dlt_1"}),
     ]
+
+
+SPEND = {"organization_id": "org_acme", "credits": 30, "cause": "ticket-7", "memo": "Ticket 7"}
+REFUND_PATH = "/v1/admin/orders/ord_1/refund"
+KEY = {"Idempotency-Key": "k1"}
+
+
+def test_spending_goes_through_and_is_on_record(
+    send: Send, rpc: FakeRpc, documented: Check, audit: Callable[[], list[tuple[Any, ...]]]
+) -> None:
+    answer = send("POST", "/v1/admin/credits/spends", json=SPEND, headers=KEY)
+    documented("POST", "/v1/admin/credits/spends", answer)
+    assert (answer.status_code, answer.json) == (201, SPENT)
+    assert rpc.last("credits.spend").data == {**SPEND, "idempotency_key": "k1"}
+    rpc.replies["credits.spend"] = {**SPENT, "replayed": True}
+    again = send("POST", "/v1/admin/credits/spends", json=SPEND, headers=KEY)
+    assert again.headers["Idempotent-Replayed"] == "true"
+    rpc.replies["credits.spend"] = Refusal(Kind.CONFLICT, "insufficient_credits", "No.", extra={"balance": 3})
+    refused = send("POST", "/v1/admin/credits/spends", json=SPEND, headers=KEY)
+    assert (refused.status_code, refused.json["code"], refused.json["balance"]) == (409, "insufficient_credits", 3)
+    assert [line[2:] for line in audit()] == [
+        ("spend", "done", SPEND), ("spend", "done", SPEND), ("spend", "insufficient_credits", SPEND),
+    ]  # fmt: skip
+
+
+def test_a_refund_goes_through_and_is_on_record(
+    send: Send, rpc: FakeRpc, documented: Check, audit: Callable[[], list[tuple[Any, ...]]]
+) -> None:
+    answer = send("POST", REFUND_PATH, json={"reason": "Twice"}, headers=KEY)
+    documented("POST", REFUND_PATH, answer)
+    assert (answer.status_code, answer.json) == (201, REFUND)
+    asked = {"order_id": "ord_1", "reason": "Twice", "claimed": "refuse"}
+    assert rpc.last("cart.refund_order").data == {**asked, "idempotency_key": "k1"}
+    assert rpc.last("cart.refund_order").timeout_s == 20
+    assert [line[2:] for line in audit()] == [("refund", "done", {**asked, "refund_id": "rfd_1", "state": "done"})]
+
+
+def test_a_refund_that_is_not_known_yet_is_polled(send: Send, rpc: FakeRpc, documented: Check) -> None:
+    under_way = {**REFUND, "state": "taking_back", "credits": None, "ended_at": None}
+    rpc.replies["cart.refund_order"] = {"refund": under_way, "replayed": False, "status": 202}
+    answer = send("POST", REFUND_PATH, json={"reason": "Twice"}, headers=KEY)
+    documented("POST", REFUND_PATH, answer)
+    assert (answer.status_code, answer.headers["Retry-After"]) == (202, "1")
+    rpc.replies["cart.get_refund"] = under_way
+    assert send("GET", REFUND_PATH).json == under_way
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/v1/admin/credits/spends", {**SPEND, "credits": 0}),
+        ("/v1/admin/credits/spends", {**SPEND, "credits": "30"}),
+        ("/v1/admin/credits/spends", {**SPEND, "balance": 100}),
+        (REFUND_PATH, {}),
+        (REFUND_PATH, {"reason": ""}),
+        (REFUND_PATH, {"reason": "Twice", "claimed": "maybe"}),
+        (REFUND_PATH, {"reason": "Twice", "amount": {"amount_minor": 1, "currency": "USD"}}),
+    ],
+)
+def test_malformed_wishes_of_staff_are_refused(send: Send, rpc: FakeRpc, path: str, body: dict[str, Any]) -> None:
+    answer = send("POST", path, json=body, headers=KEY)
+    assert (answer.status_code, answer.json["code"]) == (422, "validation_failed")
+    assert rpc.names() == []
+
+
+def test_spends_and_refunds_need_a_key(send: Send, rpc: FakeRpc) -> None:
+    for path, body in (("/v1/admin/credits/spends", SPEND), (REFUND_PATH, {"reason": "Twice"})):
+        assert send("POST", path, json=body).json["code"] == "idempotency_key_required"
+    assert rpc.names() == []

@@ -66,6 +66,15 @@ REQUESTS: dict[str, tuple[str, str, Any]] = {
         },
     ),
     "payments.list_review": ("GET", f"/v1/admin/payments/review?reason=overpaid&order_id=ord_1&{PAGE}", None),
+    "credits.recall_card": ("POST", "/v1/support-cards/scc_1/recall", {}),
+    "credits.spend": (
+        "POST", "/v1/admin/credits/spends",
+        {"organization_id": "org_acme", "credits": 30, "cause": "ticket-7/1", "memo": "Ticket 7"},
+    ),
+    "cart.refund_order": (
+        "POST", "/v1/admin/orders/ord_1/refund", {"reason": "Bought twice", "claimed": "refund_anyway"}
+    ),
+    "cart.get_refund": ("GET", "/v1/admin/orders/ord_1/refund", None),
     "cart.list_dead_letters": ("GET", "/v1/admin/dead-letters?service=cart&cause=x&limit=5&cursor=cart.c", None),
     "cart.replay_dead_letters": ("POST", "/v1/admin/dead-letters/replay", {"service": "cart", "cause": "x"}),
 }  # fmt: skip

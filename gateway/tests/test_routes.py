@@ -103,6 +103,9 @@ CASES = [
     Case("GET", "/v1/support-cards?role=claimant", {"credits.list_cards": {"role": "claimant", "limit": 20}}, 200,
          page_of(CARD)),
     Case("GET", "/v1/support-cards/scc_1", {"credits.get_card": {"id": "scc_1"}}, 200, CARD),
+    Case("POST", "/v1/support-cards/scc_1/recall",
+         {"credits.recall_card": {"card_id": "scc_1", "idempotency_key": KEY["Idempotency-Key"]}}, 200,
+         {"card": CARD, "credits": 120, "balance": 240}, None, KEY),
 ]  # fmt: skip
 OPEN = ("/v1/categories", "/v1/products", "/v1/terms")
 

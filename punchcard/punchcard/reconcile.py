@@ -30,7 +30,8 @@ _TIMEOUT_S = 30.0
 _PAUSE_S = 2.0
 _ORGANIZATION, _SUPPORT_CARD = "organization", "support_card"
 
-#: What the payment provider's own book says it took for an order: the amounts in minor units.
+#: What the payment provider's own book says it took for an order: the amounts in minor units. What it gave back is
+#: negative.
 Book = Callable[[str], Sequence[int]]
 #: How many messages wait in each queue; None where the queue is missing.
 Depths = Callable[[], Mapping[str, int | None]]
@@ -99,6 +100,7 @@ class Facts:
     bound: list[dict[str, Any]]
     deliveries: list[dict[str, Any]]
     ledger: list[dict[str, Any]] = field(default_factory=list)
+    totals: dict[str, int] = field(default_factory=dict)
     messaging: dict[str, dict[str, Any]] = field(default_factory=dict)
     charges: dict[str, Sequence[int]] | None = None
     depths: Mapping[str, int | None] = field(default_factory=dict)
@@ -167,12 +169,12 @@ def provider_book(url: str, key: str) -> Book:
     session = requests.Session()
     session.headers["Authorization"] = f"Bearer {key}"
 
-    def charges(order_id: str) -> list[int]:
-        response = session.get(f"{url}/charges", params={"reference": order_id}, timeout=_TIMEOUT_S)
+    def amounts(what: str, order_id: str) -> list[int]:
+        response = session.get(f"{url}/{what}", params={"reference": order_id}, timeout=_TIMEOUT_S)
         response.raise_for_status()
-        return [charge["amount_minor"] for charge in response.json()["items"] if charge["status"] == "succeeded"]
+        return [item["amount_minor"] for item in response.json()["items"] if item["status"] == "succeeded"]
 
-    return charges
+    return lambda order_id: [*amounts("charges", order_id), *(-amount for amount in amounts("refunds", order_id))]
 
 
 def subscriptions() -> list[Subscription]:
@@ -199,13 +201,15 @@ def broker_depths(uri: str) -> Depths:
 def collect(client: Client, book: Book | None = None, depths: Depths | None = None) -> Facts:
     """Ask every service. The queues come first: what waits there then is handled by the time the rest is read."""
     waiting = depths() if depths else {}
+    ledger = client.call("credits", "reconcile", {}, timeout_s=_TIMEOUT_S)
     facts = Facts(
         orders=_pages(client, "cart", "order_facts"),
         intents=_pages(client, "payments", "order_facts"),
         brought=_pages(client, "credits", "order_facts"),
         bound=_pages(client, "accounts", "order_facts"),
         deliveries=_pages(client, "notifications", "list_deliveries", _MAILS_PAGE),
-        ledger=client.call("credits", "reconcile", {}, timeout_s=_TIMEOUT_S)["breaks"],
+        ledger=ledger["breaks"],
+        totals=ledger["totals"],
         messaging={name: client.call(name, "messaging_state", {}, timeout_s=_TIMEOUT_S) for name in SERVICES},
         depths=waiting,
     )
@@ -224,8 +228,8 @@ def find_breaks(facts: Facts, watched_s: float = 0.0) -> list[Break]:
     """
     return sorted(
         [
-            *_order_breaks(facts), *_money_breaks(facts), *_credit_breaks(facts), *_mail_breaks(facts),
-            *_still(facts, watched_s),
+            *_order_breaks(facts), *_money_breaks(facts), *_credit_breaks(facts), *_refund_breaks(facts),
+            *_mail_breaks(facts), *_still(facts, watched_s),
         ]
     )  # fmt: skip
 
@@ -257,11 +261,12 @@ def _money_breaks(facts: Facts) -> Iterator[Break]:
     yield from _remittance_breaks(facts)
     if facts.charges is None:
         return
+    charged = {key: [amount for amount in amounts if amount > 0] for key, amounts in facts.charges.items()}
     yield from _differences(
-        "paid_order_has_one_charge", dict.fromkeys(by_card, 1), {key: len(took) for key, took in facts.charges.items()}
+        "paid_order_has_one_charge", dict.fromkeys(by_card, 1), {key: len(took) for key, took in charged.items()}
     )
     for order_id in sorted(by_card):
-        due, took = paid[order_id]["total"]["amount_minor"], facts.charges.get(order_id, ())
+        due, took = paid[order_id]["total"]["amount_minor"], charged.get(order_id, ())
         if len(took) == 1 and took[0] != due:
             yield Break("charged_amount_is_the_total", order_id, due, took[0])
 
@@ -302,8 +307,39 @@ def _credit_breaks(facts: Facts) -> Iterator[Break]:
     yield from _differences("paid_line_has_its_cards", units, cards)
     credits = {where: line["quantity"] * line["credits"] for where, line in own.items()}
     yield from _differences("paid_line_has_its_credits", credits, brought)
+    kept = ("on_organizations", "on_cards", "spent", "expired", "taken_back")
+    yield from _differences(
+        "paid_credits_are_somewhere",
+        {"credits": sum(credits.values())},
+        {"credits": sum(facts.totals[name] for name in kept)},
+    )
     bound = Counter(_line(item, item) for item in facts.bound)
     yield from _differences("paid_line_is_bound", {where: 1 for where in own if own[where]["is_bound"]}, bound)
+
+
+def _refund_breaks(facts: Facts) -> Iterator[Break]:
+    """Credits first, then money: what a refund says is what credits and payments did, and the provider's book has."""
+    refunds = {order["order_id"]: order["refund"] for order in facts.orders if order["refund"] is not None}
+    done = {order_id: refund for order_id, refund in refunds.items() if refund["state"] == "done"}
+    for order_id, refund in refunds.items():
+        if refund["state"] in ("taking_back", "returning_money"):
+            yield Break("refund_is_ended", order_id, 1, 0)
+    states = {order["order_id"]: int(order["state"] == "refunded") for order in facts.orders}
+    yield from _differences("order_is_refunded", dict.fromkeys(done, 1), states)
+    due = {order_id: refund["amount"]["amount_minor"] for order_id, refund in done.items()}
+    given = {intent["order_id"]: intent["refunded_minor"] for intent in facts.intents}
+    yield from _differences("order_has_its_money_back", due, given)
+    if facts.charges is not None:
+        back = {key: -sum(amount for amount in amounts if amount < 0) for key, amounts in facts.charges.items()}
+        yield from _differences("order_has_its_money_back_in_the_book", due, back)
+    taken: Counter[str] = Counter()
+    left: Counter[str] = Counter()
+    for item in facts.brought:
+        taken[item["order_id"]] += item["taken_back"]
+        left[item["order_id"]] += item["with_buyer"] if item["order_id"] in done else 0
+    said = {order_id: refund["taken_back"] or 0 for order_id, refund in refunds.items()}
+    yield from _differences("refund_took_its_credits_back", said, taken)
+    yield from _differences("refunded_order_leaves_no_credits", {}, left)
 
 
 def _line(order: Mapping[str, Any], line: Mapping[str, Any]) -> str:
@@ -313,9 +349,14 @@ def _line(order: Mapping[str, Any], line: Mapping[str, Any]) -> str:
 def _mail_breaks(facts: Facts) -> Iterator[Break]:
     due = {f"receipt:{order['order_id']}": 1 for order in _paid(facts)}
     due |= {f"card:{item['card_id']}": 1 for item in facts.brought if item["card_id"] is not None}
+    due |= {
+        f"refund:{order['refund']['refund_id']}": 1
+        for order in facts.orders
+        if order["refund"] is not None and order["refund"]["state"] == "done"
+    }
     sent: Counter[str] = Counter()
     for delivery in facts.deliveries:
-        if delivery["kind"] in ("receipt", "card"):
+        if delivery["kind"] in ("receipt", "card", "refund"):
             sent[delivery["cause"]] += delivery["state"] == "sent"
         elif delivery["state"] != "sent":
             yield Break("mail_is_sent", delivery["cause"], 1, 0)

@@ -17,6 +17,7 @@ from punchcard.parts import SERVICES
 from punchcard.reconcile import Break, Report, StaffClient, find_breaks, reconcile
 
 ORDER, CARD_LINE, GRANT_LINE, CARDS = "ord_1", "ord_1 oln_card", "ord_1 oln_grant", ("scc_1", "scc_2")
+WITH_BUYER = {"taken_back": 0, "with_buyer": 300}
 TOTAL = {"amount_minor": 500, "currency": "USD"}
 
 
@@ -31,7 +32,7 @@ def _intent(order_id: str, method: str, state: str, captures: int = 0, received:
     return {
         "order_id": order_id, "intent_id": f"pay_{order_id}", "method": method, "state": state, "amount": TOTAL,
         "captures": captures, "received": {**TOTAL, "amount_minor": received},
-        "surplus": {**TOTAL, "amount_minor": 0},
+        "surplus": {**TOTAL, "amount_minor": 0}, "refunded_minor": 0,
     }  # fmt: skip
 
 
@@ -42,7 +43,7 @@ class FakeStore:
         self.orders: list[Any] = [
             {
                 "order_id": ORDER, "number": "PC-1", "state": "fulfilled", "paid_at": "2026-11-22T12:00:00.000Z",
-                "payment_method": "card", "total": TOTAL, "problem": None,
+                "payment_method": "card", "total": TOTAL, "problem": None, "refund": None,
                 "lines": [
                     _line("oln_card", 2, 300, "support_card"),
                     _line("oln_grant", 3, 100, "organization", is_bound=True),
@@ -51,7 +52,7 @@ class FakeStore:
             },
             {
                 "order_id": "ord_2", "number": "PC-2", "state": "cancelled", "paid_at": None,
-                "payment_method": "card", "total": TOTAL, "problem": None,
+                "payment_method": "card", "total": TOTAL, "problem": None, "refund": None,
                 "lines": [_line("oln_other", 1, 300, "support_card")],
             },
         ]  # fmt: skip
@@ -60,8 +61,11 @@ class FakeStore:
             _intent("ord_2", "card", "failed"),
         ]
         self.brought: list[Any] = [
-            {"order_id": ORDER, "line_id": "oln_grant", "card_id": None, "credits": 300},
-            *({"order_id": ORDER, "line_id": "oln_card", "card_id": card, "credits": 300} for card in CARDS),
+            {"order_id": ORDER, "line_id": "oln_grant", "card_id": None, "credits": 300, **WITH_BUYER},
+            *(
+                {"order_id": ORDER, "line_id": "oln_card", "card_id": card, "credits": 300, **WITH_BUYER}
+                for card in CARDS
+            ),
         ]
         self.bound: list[Any] = [{"order_id": ORDER, "line_id": "oln_grant"}]
         causes = [("receipt", ORDER), *(("card", card) for card in CARDS), ("card_claimed", "scc_1")]
@@ -69,6 +73,14 @@ class FakeStore:
             {"kind": kind, "cause": f"{kind}:{subject}", "state": "sent"} for kind, subject in causes
         ]
         self.ledger: list[Any] = []
+        self.totals = {
+            "brought": 900,
+            "on_organizations": 290,
+            "on_cards": 600,
+            "spent": 10,
+            "expired": 0,
+            "taken_back": 0,
+        }
         self.messaging: dict[str, Any] = {
             name: {"unsent": 0, "oldest_unsent_s": None, "dead_letters_by_cause": {"malformed:no_id": 2}}
             for name in SERVICES
@@ -90,7 +102,7 @@ class FakeStore:
         if method == "messaging_state":
             return self.messaging[service]
         if method == "reconcile":
-            return {"breaks": self.ledger}
+            return {"breaks": self.ledger, "totals": self.totals}
         lists = {"cart": self.orders, "payments": self.intents, "credits": self.brought, "accounts": self.bound,
                  "notifications": self.deliveries}  # fmt: skip
         assert data is not None
@@ -133,6 +145,76 @@ def test_orders_by_wire_that_are_as_they_should_be(store: FakeStore) -> None:
     store.orders[1].update(state="awaiting_payment", payment_method="check")
     store.intents[1] = _intent("ord_2", "check", "requires_action", received=200)
     assert store.reconcile().breaks == []
+
+
+REFUND = {"refund_id": "rfd_1", "state": "done", "amount": TOTAL, "taken_back": 900}
+
+
+def refunded(store: FakeStore) -> FakeStore:
+    """The paid order, refunded as it should be."""
+    store.orders[0].update(state="refunded", refund=dict(REFUND))
+    store.intents[0].update(refunded_minor=500)
+    store.charges[ORDER].append(-500)
+    for item in store.brought:
+        item.update(taken_back=300, with_buyer=0)
+    store.totals.update(on_organizations=0, on_cards=0, spent=0, taken_back=900)
+    store.deliveries.append({"kind": "refund", "cause": "refund:rfd_1", "state": "sent"})
+    return store
+
+
+def test_a_refunded_order_is_in_order(store: FakeStore) -> None:
+    assert refunded(store).reconcile().breaks == []
+
+
+def test_a_refund_that_was_refused_by_the_provider_took_credits_and_no_money(store: FakeStore) -> None:
+    refunded(store).deliveries.pop()
+    store.orders[0].update(state="fulfilled", problem="refund_failed", refund={**REFUND, "state": "failed"})
+    store.intents[0].update(refunded_minor=0)
+    store.charges[ORDER].pop()
+    assert store.reconcile().breaks == [Break("order_has_no_problem:refund_failed", ORDER, 0, 1)]
+
+
+BROKEN_REFUND: dict[str, tuple[Callable[[FakeStore], Any], list[Break]]] = {
+    "money that did not go back": (
+        lambda s: s.intents[0].update(refunded_minor=0), [Break("order_has_its_money_back", ORDER, 500, 0)],
+    ),
+    "money that went back twice": (
+        lambda s: s.charges[ORDER].append(-500), [Break("order_has_its_money_back_in_the_book", ORDER, 500, 1000)],
+    ),
+    "too little went back": (
+        lambda s: s.charges.update({ORDER: [500, -499]}),
+        [Break("order_has_its_money_back_in_the_book", ORDER, 500, 499)],
+    ),
+    "an order that is not refunded": (
+        lambda s: s.orders[0].update(state="fulfilled"), [Break("order_is_refunded", ORDER, 1, 0)],
+    ),
+    "a refund that stopped on its way": (
+        lambda s: (s.orders[0].update(state="fulfilled", refund={**REFUND, "state": "returning_money"}),
+                   s.intents[0].update(refunded_minor=0), s.charges[ORDER].pop(), s.deliveries.pop()),
+        [Break("refund_is_ended", ORDER, 1, 0)],
+    ),
+    "money without a refund": (
+        lambda s: (s.orders[0].update(refund=None, state="fulfilled"), s.deliveries.pop()),
+        [Break("order_has_its_money_back", ORDER, 0, 500), Break("order_has_its_money_back_in_the_book", ORDER, 0, 500),
+         Break("refund_took_its_credits_back", ORDER, 0, 900)],
+    ),
+    "credits that were not taken back": (
+        lambda s: (s.brought[1].update(taken_back=0, with_buyer=300), s.totals.update(taken_back=600, on_cards=300)),
+        [Break("refund_took_its_credits_back", ORDER, 900, 600),
+         Break("refunded_order_leaves_no_credits", ORDER, 0, 300)],
+    ),
+    "no notice": (lambda s: s.deliveries.pop(), [Break("cause_has_one_mail", "refund:rfd_1", 1, 0)]),
+    "credits that are nowhere": (
+        lambda s: s.totals.update(taken_back=899), [Break("paid_credits_are_somewhere", "credits", 900, 899)],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BROKEN_REFUND)
+def test_each_break_of_a_refund_is_named(store: FakeStore, name: str) -> None:
+    damage, expected = BROKEN_REFUND[name]
+    damage(refunded(store))
+    assert store.reconcile().breaks == expected
 
 
 BROKEN: dict[str, tuple[Callable[[FakeStore], Any], list[Break]]] = {
@@ -209,7 +291,8 @@ BROKEN: dict[str, tuple[Callable[[FakeStore], Any], list[Break]]] = {
         [Break("paid_line_has_its_cards", CARD_LINE, 2, 1), Break("paid_line_has_its_credits", CARD_LINE, 600, 300)],
     ),
     "an unpaid order granted": (
-        lambda s: s.brought.append({"order_id": "ord_2", "line_id": "oln_other", "card_id": None, "credits": 300}),
+        lambda s: s.brought.append({"order_id": "ord_2", "line_id": "oln_other", "card_id": None, "credits": 300,
+                                    "taken_back": 0, "with_buyer": 0}),
         [Break("paid_line_has_its_credits", "ord_2 oln_other", 0, 300),
          Break("paid_line_has_one_grant", "ord_2 oln_other", 0, 1)],
     ),

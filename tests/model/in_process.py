@@ -232,8 +232,12 @@ class InProcessStore:
         return not self._waiting()
 
     def charges(self, order_id: str) -> list[int]:
-        """What the provider's own book says it took for an order, in minor units."""
-        return [item["amount_minor"] for item in self.book.by_reference(order_id) if item["status"] == "succeeded"]
+        """What the provider's own book says it took for an order, in minor units, and what it gave back: negative."""
+        took = [item["amount_minor"] for item in self.book.by_reference(order_id) if item["status"] == "succeeded"]
+        gave = [
+            item["amount_minor"] for item in self.book.refunds_by_reference(order_id) if item["status"] == "succeeded"
+        ]
+        return took + [-amount for amount in gave]
 
     def close(self) -> None:
         """Close every file."""

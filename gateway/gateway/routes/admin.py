@@ -9,7 +9,7 @@ from flask import Response
 from gateway import inputs, outputs
 from gateway.audit import audited, note
 from gateway.routes.health import SERVICES
-from gateway.web import Blueprint, answer, ask, given, page
+from gateway.web import Blueprint, answer, ask, backend, given, needs_key, page, replayed
 from kernel.errors import Refusal, invalid
 
 routes = Blueprint("Admin", __name__, url_prefix="/v1/admin", description="For staff; every call is logged.")
@@ -37,6 +37,53 @@ def replay_dead_letters(body: dict[str, Any]) -> Response:
     )
     note(**reply)
     return answer(reply)
+
+
+@routes.route("/credits/spends", methods=["POST"])
+@audited
+@needs_key
+@routes.response(201, outputs.Spent)
+@routes.alt_response(409, "CONFLICT")
+@routes.arguments(inputs.NewSpend())
+def spend(body: dict[str, Any], idempotency_key: str) -> Response:
+    """Take credits off an organisation's balance, for a cause; never more than there are."""
+    note(**body)
+    reply = ask("credits", "spend", {**body, "idempotency_key": idempotency_key})
+    return answer({key: value for key, value in reply.items() if key != "replayed"}, 201, replayed(reply))
+
+
+@routes.route("/orders/<id:order_id>/refund", methods=["POST"])
+@audited
+@needs_key
+@routes.response(201, outputs.Refund, description="The money is given back")
+@routes.alt_response(
+    202, schema=outputs.Refund, description="Under way; somebody has not answered yet: poll", success=True
+)
+@routes.alt_response(409, "CONFLICT")
+@routes.arguments(inputs.NewRefund())
+def refund(body: dict[str, Any], order_id: str, idempotency_key: str) -> Response:
+    """Give all the money of an order back. Its unclaimed cards are recalled and its unspent credits taken back first;
+    claimed or spent ones are 409 `credits_in_use`, unless `claimed` is `refund_anyway`: those stay where they are.
+    """
+    note(order_id=order_id, **body)
+    reply = ask(
+        "cart",
+        "refund_order",
+        {"order_id": order_id, "idempotency_key": idempotency_key, **body},
+        timeout_s=backend().settings.checkout_timeout_s,
+    )
+    note(refund_id=reply["refund"]["id"], state=reply["refund"]["state"])
+    waiting = {"Retry-After": "1"} if reply["status"] == 202 else {}
+    return answer(reply["refund"], reply["status"], {**replayed(reply), **waiting})
+
+
+@routes.route("/orders/<id:order_id>/refund", methods=["GET"])
+@audited
+@routes.response(200, outputs.Refund)
+def get_refund(order_id: str) -> Response:
+    """The newest refund of an order."""
+    note(order_id=order_id)
+    return answer(ask("cart", "get_refund", {"order_id": order_id}))
 
 
 def _collect(query: dict[str, Any]) -> dict[str, Any]:

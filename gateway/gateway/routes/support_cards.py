@@ -1,4 +1,4 @@
-"""Support credit cards: see, preview, claim. The claim code is sealed before it leaves this process."""
+"""Support credit cards: see, preview, claim, recall. The claim code is sealed before it leaves this process."""
 
 from __future__ import annotations
 
@@ -49,6 +49,18 @@ def preview(body: dict[str, Any]) -> Response:
 def claim(body: dict[str, Any], idempotency_key: str) -> Response:
     """Claim a card: its credits go to your organisation, for good."""
     reply = ask("credits", "claim_card", {"idempotency_key": idempotency_key, **_sealed(body)})
+    headers = replayed(reply)
+    return answer({key: value for key, value in reply.items() if key != "replayed"}, headers=headers)
+
+
+@routes.route("/<id:card_id>/recall", methods=["POST"])
+@needs_key
+@routes.response(200, outputs.Recall)
+@routes.alt_response(409, "CONFLICT")
+@routes.arguments(inputs.RecallCard())
+def recall(_body: dict[str, Any], card_id: str, idempotency_key: str) -> Response:
+    """Take back a card that your organisation bought and nobody has claimed: its credits go to your balance."""
+    reply = ask("credits", "recall_card", {"card_id": card_id, "idempotency_key": idempotency_key})
     headers = replayed(reply)
     return answer({key: value for key, value in reply.items() if key != "replayed"}, headers=headers)
 

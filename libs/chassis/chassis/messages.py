@@ -94,7 +94,8 @@ class EventType:
         name: ``<service>.<noun_past_verb>.v<n>``, e.g. ``credits.card_issued.v1``.
         schema: what its `data` holds.
         example: a complete `data`, for the contract and for the tests of consumers.
-        must_route: whether it is an error that nobody listens; False only for broadcasts to processes that may be away.
+        must_route: whether it is an error that nobody listens; False for broadcasts to processes that may
+            be away, and for what nobody in the store needs.
     """
 
     name: str

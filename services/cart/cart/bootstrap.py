@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cart.clients import Accounts, Catalog, Payments
+from cart.clients import Accounts, Catalog, Credits, Payments
 from cart.settings import Settings, read
 from chassis.persistence import Database
 from chassis.service import Runtime
@@ -19,6 +19,7 @@ class App:
     catalog: Catalog
     accounts: Accounts
     payments: Payments
+    credits: Credits
 
 
 def bootstrap(runtime: Runtime) -> App:
@@ -34,4 +35,5 @@ def bootstrap(runtime: Runtime) -> App:
         Catalog(runtime.rpc),
         Accounts(runtime.rpc),
         Payments(runtime.rpc, settings.collect_timeout_s),
+        Credits(runtime.rpc),
     )

@@ -10,6 +10,7 @@ from typing import Any
 from cart import messages
 from cart.domain.order import UNKNOWN, Decline, Intent, Order
 from cart.domain.products import Deployment, Product
+from cart.domain.refund import Refund, TakenBack
 from chassis.rpc.client import RpcClient
 from kernel.errors import Kind, Refusal, unavailable
 from kernel.money import Money
@@ -142,6 +143,42 @@ class Payments:
             log.warning("payments did not say what it knows", extra={"code": refusal.code})
             raise unavailable() from refusal
         return as_intent(reply, reply["state"])
+
+    def refund(self, refund: Refund) -> tuple[str, str | None]:
+        """Have the money of a refund given back; safe to ask again, payments gives back once per refund.
+
+        Returns:
+            ``succeeded``, ``failed`` or ``processing``; and why it failed.
+
+        Raises:
+            Refusal: `unavailable` and whatever else is not an answer.
+        """
+        request = {
+            "refund_id": refund.id,
+            "order_id": refund.order_id,
+            "amount": refund.amount.as_dict(),
+            "reason": refund.reason,
+        }
+        reply = self._rpc.call(
+            "payments", "refund", request, reply=messages.MoneyReturned(), timeout_s=self._collect_timeout_s
+        )
+        return reply["state"], reply["failure_code"]
+
+
+class Credits:
+    """Asks credits."""
+
+    def __init__(self, rpc: RpcClient) -> None:
+        self._rpc = rpc
+
+    def take_back(self, refund: Refund) -> TakenBack:
+        """Have the credits of an order taken back; safe to ask again, credits takes back once per refund.
+
+        Raises:
+            Refusal: `credits_in_use`; `unavailable` and whatever else is not an answer.
+        """
+        request = {"refund_id": refund.id, "order_id": refund.order_id, "claimed": refund.claimed}
+        return TakenBack(**self._rpc.call("credits", "take_back_order", request, reply=messages.CreditsTakenBack()))
 
 
 def _what_to_collect(order: Order) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from marshmallow import ValidationError, fields, validate
 
 from cart.domain.cart import DESTINATIONS
 from cart.domain.order import State
+from cart.domain.refund import DECISIONS, RefundState
 from chassis.messages import EventType, PlainString, RequestSchema, StrictInteger, TolerantSchema, money
 from kernel.card_numbers import contains_card_number
 
@@ -137,6 +138,21 @@ class ListOrders(RequestSchema):
     cursor = fields.String(allow_none=True, load_default=None, validate=validate.Length(max=200))
 
 
+class RefundOrder(RequestSchema):
+    """Give the money of an order back; for staff."""
+
+    idempotency_key = fields.String(required=True, validate=[validate.Length(min=1, max=255), _printable])
+    order_id = _identifier(required=True)
+    reason = PlainString(max_length=400, required=True, validate=_no_card_number)
+    claimed = fields.String(load_default="refuse", validate=validate.OneOf(DECISIONS))
+
+
+class GetRefund(RequestSchema):
+    """The refund of an order; for staff."""
+
+    order_id = _identifier(required=True)
+
+
 class OrderFactsPage(RequestSchema):
     """A page of all orders, for staff."""
 
@@ -227,7 +243,7 @@ class PaymentReply(RequestSchema):
 
     method = fields.String(required=True)
     state = fields.String(
-        required=True, validate=validate.OneOf(["requires_action", "processing", "captured", "failed"])
+        required=True, validate=validate.OneOf(["requires_action", "processing", "captured", "failed", "refunded"])
     )
     card = fields.Nested(Card, required=True, allow_none=True)
 
@@ -288,6 +304,51 @@ class OrderList(RequestSchema):
     next = fields.String(required=True, allow_none=True)
 
 
+class RefundedCredits(RequestSchema):
+    """What became of the credits that a refunded order had brought."""
+
+    taken_back = StrictInteger(required=True)
+    #: These stay with whoever has them: on cards that were claimed, and spent from the buyer's own balance.
+    claimed = StrictInteger(required=True)
+    spent = StrictInteger(required=True)
+    #: On cards that nobody had claimed in time.
+    expired = StrictInteger(required=True)
+
+
+class RefundReply(RequestSchema):
+    """A refund."""
+
+    id = fields.String(required=True)
+    order_id = fields.String(required=True)
+    state = fields.String(required=True, validate=validate.OneOf([str(state) for state in RefundState]))
+    amount = money(required=True)
+    reason = fields.String(required=True)
+    claimed = fields.String(required=True)
+    #: Null until credits has taken its side.
+    credits = fields.Nested(RefundedCredits, required=True, allow_none=True)
+    requested_by = fields.String(required=True)
+    requested_at = _moment(required=True)
+    ended_at = _moment(required=True, allow_none=True)
+    failure_code = fields.String(required=True, allow_none=True)
+
+
+class RefundedReply(RequestSchema):
+    """The refund that was made (status 201: the money is given back), or is being made (202)."""
+
+    refund = fields.Nested(RefundReply, required=True)
+    replayed = fields.Boolean(required=True)
+    status = StrictInteger(required=True, validate=validate.OneOf([201, 202]))
+
+
+class RefundFacts(RequestSchema):
+    """The refund of an order that was not refused."""
+
+    refund_id = fields.String(required=True)
+    state = fields.String(required=True)
+    amount = money(required=True)
+    taken_back = StrictInteger(required=True, allow_none=True)
+
+
 class LineFacts(RequestSchema):
     """What a line is owed once its order is paid."""
 
@@ -309,6 +370,7 @@ class OrderFact(RequestSchema):
     payment_method = fields.String(required=True)
     total = money(required=True)
     problem = fields.String(required=True, allow_none=True)
+    refund = fields.Nested(RefundFacts, required=True, allow_none=True)
     lines = fields.List(fields.Nested(LineFacts), required=True)
 
 
@@ -367,6 +429,20 @@ class OrderPaid(RequestSchema):
     terms_version = fields.String(required=True)
 
 
+class OrderRefunded(RequestSchema):
+    """All the money of an order was given back."""
+
+    refund_id = fields.String(required=True)
+    order_id = fields.String(required=True)
+    number = fields.String(required=True)
+    refunded_at = _moment(required=True)
+    organization = fields.Nested(_PaidOrganization, required=True)
+    buyer = fields.Nested(_PaidBuyer, required=True)
+    amount = money(required=True)
+    payment = fields.Nested(_PaidWith, required=True)
+    credits = fields.Nested(RefundedCredits, required=True)
+
+
 def _usd(amount_minor: int) -> dict[str, Any]:
     return {"amount_minor": amount_minor, "currency": "USD"}
 
@@ -396,7 +472,25 @@ ORDER_PAID = EventType(
     },
 )
 
-EVENTS = (ORDER_PAID,)
+_REFUND_ID = "rfd_01JDB0000000000000000000R0"
+_REFUNDED_CREDITS = {"taken_back": 240, "claimed": 0, "spent": 0, "expired": 0}
+ORDER_REFUNDED = EventType(
+    "cart.order_refunded.v1",
+    OrderRefunded(),
+    {
+        "refund_id": _REFUND_ID,
+        "order_id": "ord_01JDB0000000000000000000A0",
+        "number": "PC-2026-000123",
+        "refunded_at": "2026-11-24T12:00:00.000Z",
+        "organization": {"id": "org_acme", "name": "Acme"},
+        "buyer": {"user_id": "usr_ada", "email": "ada@acme.example", "name": "Ada Buyer", "language": "en"},
+        "amount": _usd(24000),
+        "payment": {"method": "card", "card": _CARD},
+        "credits": _REFUNDED_CREDITS,
+    },
+)
+
+EVENTS = (ORDER_PAID, ORDER_REFUNDED)
 
 
 # --- what cart reads of others ---
@@ -515,6 +609,35 @@ class ReceiptRecorded(TolerantSchema):
     payment = fields.Nested(PaymentProgress, required=True)
 
 
+class MoneyReturned(TolerantSchema):
+    """Reply of ``payments.refund``."""
+
+    state = fields.String(required=True)
+    failure_code = fields.String(allow_none=True, load_default=None)
+
+
+class PaymentRefunded(TolerantSchema):
+    """``payments.refunded.v1``."""
+
+    refund_id = fields.String(required=True)
+
+
+class PaymentRefundFailed(TolerantSchema):
+    """``payments.refund_failed.v1``."""
+
+    refund_id = fields.String(required=True)
+    failure_code = fields.String(required=True, validate=validate.Length(1, 64))
+
+
+class CreditsTakenBack(TolerantSchema):
+    """Reply of ``credits.take_back_order``."""
+
+    taken_back = StrictInteger(required=True)
+    claimed = StrictInteger(required=True)
+    spent = StrictInteger(required=True)
+    expired = StrictInteger(required=True)
+
+
 class LinesHandedOver(TolerantSchema):
     """``credits.order_credited.v1`` and ``accounts.order_bound.v1``."""
 
@@ -575,6 +698,19 @@ _AWAITING: dict[str, Any] = {
     "paid_at": None,
 }
 _LINE_ID = _CART["lines"][0]["id"]
+_REFUND: dict[str, Any] = {
+    "id": _REFUND_ID,
+    "order_id": _ORDER["id"],
+    "state": "done",
+    "amount": _usd(24000),
+    "reason": "Bought twice by mistake",
+    "claimed": "refuse",
+    "credits": _REFUNDED_CREDITS,
+    "requested_by": "usr_fay",
+    "requested_at": "2026-11-24T11:59:59.000Z",
+    "ended_at": "2026-11-24T12:00:00.000Z",
+    "failure_code": None,
+}
 
 RPC_EXAMPLES: dict[str, dict[str, Any]] = {
     "get_cart": {"request": {}, "reply": _CART},
@@ -626,6 +762,13 @@ RPC_EXAMPLES: dict[str, dict[str, Any]] = {
         "request": {"state": "paid", "kind": "order", "purchase_order": "PO-77", "limit": 20, "cursor": None},
         "reply": {"items": [_ORDER], "next": None},
     },
+    "refund_order": {
+        "request": {
+            "idempotency_key": "5b1c", "order_id": _ORDER["id"], "reason": _REFUND["reason"], "claimed": "refuse",
+        },
+        "reply": {"refund": _REFUND, "replayed": False, "status": 201},
+    },
+    "get_refund": {"request": {"order_id": _ORDER["id"]}, "reply": _REFUND},
     "order_facts": {
         "request": {"limit": 500, "cursor": None},
         "reply": {
@@ -633,6 +776,7 @@ RPC_EXAMPLES: dict[str, dict[str, Any]] = {
                 {
                     "order_id": _ORDER["id"], "number": _ORDER["number"], "state": "fulfilled",
                     "paid_at": _ORDER["paid_at"], "payment_method": "card", "total": _usd(24000), "problem": None,
+                    "refund": None,
                     "lines": [
                         {
                             "line_id": _PAID_LINE["id"], "quantity": 2, "credits": 120,

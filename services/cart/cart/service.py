@@ -13,14 +13,18 @@ from cart.use_cases.cancel_order import cancel_order
 from cart.use_cases.change_payment import change_payment
 from cart.use_cases.get_cart import get_cart
 from cart.use_cases.get_order import get_order
+from cart.use_cases.get_refund import get_refund
 from cart.use_cases.hand_over_lines import hand_over_lines
 from cart.use_cases.list_orders import list_orders
 from cart.use_cases.note_receipt import note_receipt
 from cart.use_cases.order_facts import order_facts
 from cart.use_cases.place_order import place_order
+from cart.use_cases.refund_order import refund_order
 from cart.use_cases.remove_line import remove_line
 from cart.use_cases.resume_orders import resume_orders
+from cart.use_cases.resume_refunds import resume_refunds
 from cart.use_cases.settle_order import settle_order_by_event
+from cart.use_cases.settle_refund import FAILED, SUCCEEDED, end_refund_by_event
 from cart.use_cases.update_line import update_line
 from chassis.messages import Event
 from chassis.service import Call, Provided, Service, consume, every, rpc
@@ -87,6 +91,16 @@ class CartService(Service):
         """What every order is owed; for staff, who reconcile."""
         return order_facts(self.app, call.caller, **call.data)
 
+    @rpc(request=messages.RefundOrder(), reply=messages.RefundedReply())
+    def refund_order(self, call: Call) -> dict[str, Any]:
+        """Give the money of an order back; for staff."""
+        return refund_order(self.app, call.caller, **call.data)
+
+    @rpc(request=messages.GetRefund(), reply=messages.RefundReply())
+    def get_refund(self, call: Call) -> dict[str, Any]:
+        """The refund of an order; for staff."""
+        return get_refund(self.app, call.caller, call.data["order_id"])
+
     @consume("payments.captured.v1", messages.PaymentCaptured())
     def on_payment_captured(self, event: Event) -> None:
         """The order is paid."""
@@ -112,6 +126,16 @@ class CartService(Service):
         """Money has come by wire or check."""
         note_receipt(self.app, event)
 
+    @consume("payments.refunded.v1", messages.PaymentRefunded())
+    def on_payment_refunded(self, event: Event) -> None:
+        """The order is refunded."""
+        end_refund_by_event(self.app, event, (SUCCEEDED, None))
+
+    @consume("payments.refund_failed.v1", messages.PaymentRefundFailed())
+    def on_payment_refund_failed(self, event: Event) -> None:
+        """The provider does not give the money back: a person must."""
+        end_refund_by_event(self.app, event, (FAILED, event.data["failure_code"]))
+
     @consume("credits.order_credited.v1", messages.LinesHandedOver())
     def on_order_credited(self, event: Event) -> None:
         """Credits were granted, or put on cards."""
@@ -126,3 +150,8 @@ class CartService(Service):
     def resume_orders(self) -> None:
         """Ask again about payments that nobody has answered for."""
         resume_orders(self.app)
+
+    @every(2.0)
+    def resume_refunds(self) -> None:
+        """Go on with refunds that nobody is at."""
+        resume_refunds(self.app)

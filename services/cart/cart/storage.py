@@ -13,6 +13,8 @@ import sqlalchemy as sa
 from cart.domain.cart import Cart, Line
 from cart.domain.order import Order, OrderLine, State, sources
 from cart.domain.products import Product
+from cart.domain.refund import UNDER_WAY, Refund, RefundState, TakenBack
+from cart.domain.refund import sources as refund_sources
 from chassis.identity import Identity
 from chassis.persistence import Reader, Transaction, UtcDateTimeColumn, add_messaging_tables
 from chassis.persistence.paging import page
@@ -184,6 +186,46 @@ ORDER_LINE = sa.Table(
     sa.CheckConstraint(f"credit_destination IS NULL OR {_DESTINATION}", name="order_line_destination"),
     sa.CheckConstraint("(credits > 0) = (credit_destination IS NOT NULL)", name="order_line_credits_go_somewhere"),
 )
+
+_REFUND_UNDER_WAY = "state IN ('taking_back', 'returning_money')"
+
+REFUND = sa.Table(
+    "refund",
+    METADATA,
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("order_id", sa.String(64), sa.ForeignKey("orders.id"), nullable=False),
+    sa.Column("state", sa.String(20), nullable=False),
+    sa.Column("amount_minor", sa.BigInteger, nullable=False),
+    sa.Column("currency", sa.String(3), nullable=False),
+    sa.Column("reason", sa.String(400), nullable=False),
+    sa.Column("claimed", sa.String(20), nullable=False),
+    sa.Column("requested_by", sa.String(64), nullable=False),
+    sa.Column("scope", sa.String(64), nullable=False),
+    sa.Column("idempotency_key", sa.String(255), nullable=False),
+    sa.Column("requested_at", UtcDateTimeColumn, nullable=False),
+    sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("next_attempt_at", UtcDateTimeColumn, nullable=False),
+    sa.Column("ended_at", UtcDateTimeColumn),
+    sa.Column("failure_code", sa.String(64)),
+    # what credits said; null until it has taken its side
+    sa.Column("taken_back_credits", sa.BigInteger),
+    sa.Column("claimed_credits", sa.BigInteger),
+    sa.Column("spent_credits", sa.BigInteger),
+    sa.Column("expired_credits", sa.BigInteger),
+    sa.CheckConstraint("amount_minor > 0", name="refund_amount"),
+    sa.CheckConstraint("state IN ('taking_back', 'returning_money', 'done', 'refused', 'failed')", name="refund_state"),
+    sa.CheckConstraint("claimed IN ('refuse', 'refund_anyway')", name="refund_claimed"),
+    sa.CheckConstraint(
+        "(state IN ('taking_back', 'refused')) = (taken_back_credits IS NULL)", name="refund_credits_come_first"
+    ),
+    sa.CheckConstraint(f"({_REFUND_UNDER_WAY}) = (ended_at IS NULL)", name="refund_ended_at"),
+    sa.CheckConstraint("(state IN ('refused', 'failed')) = (failure_code IS NOT NULL)", name="refund_failure_code"),
+    # one refund of an order that was not refused: none is begun while one is under way, nor after the money went back
+    sa.Index("refund_one_per_order", "order_id", unique=True, sqlite_where=sa.text("state <> 'refused'"),
+             postgresql_where=sa.text("state <> 'refused'")),
+    sa.Index("refund_to_resume", "next_attempt_at", sqlite_where=sa.text(_REFUND_UNDER_WAY),
+             postgresql_where=sa.text(_REFUND_UNDER_WAY)),
+)  # fmt: skip
 
 _CART_LINE_COLUMNS = [column for column in CART_LINE.c if column.name != "cart_id"]
 _ORDER_LINE_COLUMNS = [column for column in ORDER_LINE.c if column.name != "order_id"]
@@ -488,12 +530,81 @@ def flag_order(transaction: Transaction, order_id: str, problem: str) -> None:
 
 def stored_answer(reader: Reader, order: Order) -> dict[str, Any] | None:
     """The answer that is kept under the order's Idempotency-Key; None if there is none (any more)."""
-    text = reader.scalar(
-        sa.select(IDEMPOTENCY_KEY.c.answer).where(
-            IDEMPOTENCY_KEY.c.scope == order.organization_id, IDEMPOTENCY_KEY.c.key == order.answered_key
-        )
-    )
+    return _kept_answer(reader, order.organization_id, order.answered_key)
+
+
+def _kept_answer(reader: Reader, scope: str, key: str) -> dict[str, Any] | None:
+    is_it = (IDEMPOTENCY_KEY.c.scope == scope, IDEMPOTENCY_KEY.c.key == key)
+    text = reader.scalar(sa.select(IDEMPOTENCY_KEY.c.answer).where(*is_it))
     return json.loads(text) if text else None
+
+
+def insert_refund(transaction: Transaction, refund: Refund) -> bool:
+    """Store a new refund; False if the order has one that was not refused."""
+    values = {**asdict(refund), "state": str(refund.state)}
+    del values["taken_back"]
+    return transaction.insert_new(REFUND, values)
+
+
+def read_refund(reader: Reader, refund_id: str) -> Refund | None:
+    """A refund."""
+    row = reader.one(sa.select(REFUND).where(REFUND.c.id == refund_id))
+    return None if row is None else _refund(row)
+
+
+def newest_refund(reader: Reader, order_id: str) -> Refund | None:
+    """The newest refund of an order."""
+    row = reader.one(sa.select(REFUND).where(REFUND.c.order_id == order_id).order_by(REFUND.c.id.desc()).limit(1))
+    return None if row is None else _refund(row)
+
+
+def refunds_of(reader: Reader, order_ids: Sequence[str]) -> dict[str, Refund]:
+    """By order, its refund that was not refused."""
+    refunds = sa.select(REFUND).where(REFUND.c.order_id.in_(order_ids), REFUND.c.state != str(RefundState.REFUSED))
+    return {row["order_id"]: _refund(row) for row in reader.all(refunds)}
+
+
+def move_refund(transaction: Transaction, refund_id: str, target: RefundState, **values: Any) -> bool:
+    """Bring a refund to a state, if it is in one from which that may be; whether it was."""
+    allowed = REFUND.c.state.in_([str(state) for state in refund_sources(target)])
+    moved = transaction.execute(
+        sa.update(REFUND).where(REFUND.c.id == refund_id, allowed).values(state=str(target), **values)
+    )
+    return moved.rowcount == 1
+
+
+def claim_refund(transaction: Transaction, longest_lease: timedelta, refund_id: str | None = None) -> Refund | None:
+    """A refund under way whose lease has run out; that one, or the one that has waited longest.
+
+    The row is locked until the transaction ends; other processes pass over it. A lease longer than any came from a
+    clock that was wrong, and holds nobody.
+    """
+    query = (
+        sa.select(REFUND)
+        .where(
+            REFUND.c.state.in_([str(state) for state in UNDER_WAY]),
+            sa.or_(
+                REFUND.c.next_attempt_at <= transaction.now,
+                REFUND.c.next_attempt_at > transaction.now + longest_lease + CLOCKS_DIFFER,
+            ),
+        )
+        .order_by(REFUND.c.next_attempt_at)
+        .limit(1)
+        .with_for_update(skip_locked=True)
+    )
+    row = transaction.one(query if refund_id is None else query.where(REFUND.c.id == refund_id))
+    return None if row is None else _refund(row)
+
+
+def lease_refund(transaction: Transaction, refund: Refund, until: datetime) -> None:
+    """Have nobody else go on with a refund before `until`."""
+    lease = sa.update(REFUND).where(REFUND.c.id == refund.id)
+    transaction.execute(lease.values(attempts=refund.attempts + 1, next_attempt_at=until))
+
+
+def answer_of_refund(reader: Reader, refund: Refund) -> dict[str, Any] | None:
+    """The answer that is kept under the refund's Idempotency-Key; None if there is none (any more)."""
+    return _kept_answer(reader, refund.scope, refund.idempotency_key)
 
 
 # --- rows to objects ---
@@ -540,3 +651,11 @@ def _cart_line_values(line: Line) -> dict[str, Any]:
 def _order(row: sa.RowMapping, lines: Sequence[OrderLine]) -> Order:
     values = {column.name: row[column.name] for column in ORDERS.c}
     return Order(**{**values, "state": State(row["state"]), "lines": tuple(lines)})
+
+
+def _refund(row: sa.RowMapping) -> Refund:
+    names = ("taken_back", "claimed", "spent", "expired")
+    said = {name: row[f"{name}_credits"] for name in names}
+    values = {column.name: row[column.name] for column in REFUND.c if not column.name.endswith("_credits")}
+    taken_back = None if said["taken_back"] is None else TakenBack(**said)
+    return Refund(**{**values, "state": RefundState(row["state"]), "taken_back": taken_back})

@@ -13,7 +13,7 @@ from marshmallow import Schema
 
 from cart import messages, storage
 from cart.bootstrap import App
-from cart.clients import Accounts, Catalog, Payments
+from cart.clients import Accounts, Catalog, Credits, Payments
 from cart.settings import Settings
 from cart.use_cases.add_line import add_line
 from cart.use_cases.cancel_order import cancel_order
@@ -75,6 +75,14 @@ class Bus:
         #: ahead (its clock is, so that no identity is good any more),
         #: dies_before, dies_after (our process does, before or after the charge)
         self.payments = "captured"
+        #: what was taken back and given back, by refund
+        self.taken_back: dict[str, dict[str, Any]] = {}
+        self.given_back: dict[str, dict[str, Any]] = {}
+        self.in_use = 0
+        #: what credits does: taken, down, dies_after; what payments does with a refund: succeeded, failed, processing,
+        #: lost (gives back, but the answer is lost), down, dies_after
+        self.credits = "taken"
+        self.refunds = "succeeded"
         self.before: Callable[[str], None] = lambda method: None
         #: what payments does when asked to void: does, lost (does, but the answer is lost), silent (the provider does
         #: not answer), down, dies (our process does, before it is asked)
@@ -191,6 +199,33 @@ class Bus:
             raise unavailable()
         return self.intents[order_id]
 
+    def _take_back_order(self, refund_id: str, order_id: str, claimed: str) -> dict[str, Any]:
+        if self.credits == "down":
+            raise unavailable()
+        if self.in_use and claimed == "refuse":
+            raise Refusal(Kind.CONFLICT, "credits_in_use", "Decide.", extra={"claimed": self.in_use, "spent": 0})
+        said = {"taken_back": 120 - self.in_use, "claimed": self.in_use, "spent": 0, "expired": 0}
+        self.taken_back.setdefault(refund_id, {"refund_id": refund_id, "order_id": order_id, **said})
+        if self.credits == "dies_after":
+            raise Crash
+        return self.taken_back[refund_id]
+
+    def _refund(self, refund_id: str, order_id: str, amount: dict[str, Any], reason: str) -> dict[str, Any]:
+        assert refund_id in self.taken_back, "money before credits"
+        if self.refunds == "down":
+            raise unavailable()
+        state = self.refunds if self.refunds in ("failed", "processing") else "succeeded"
+        code = "charge_disputed" if state == "failed" else None
+        said = {"refund_id": refund_id, "order_id": order_id, "state": state, "amount": amount, "failure_code": code}
+        if state == "processing":
+            return said
+        self.given_back.setdefault(refund_id, said)
+        if self.refunds == "dies_after":
+            raise Crash
+        if self.refunds == "lost":
+            raise unavailable()
+        return self.given_back[refund_id]
+
     def _get_intent(self, order_id: str) -> dict[str, Any]:
         if self.payments == "down":
             raise unavailable()
@@ -218,6 +253,7 @@ class Shop:
             Catalog(self.bus),  # type: ignore[arg-type]
             Accounts(self.bus),  # type: ignore[arg-type]
             Payments(self.bus, settings.collect_timeout_s),  # type: ignore[arg-type]
+            Credits(self.bus),  # type: ignore[arg-type]
         )
 
     def add(self, sku: str = "PACK-120", quantity: int = 1, caller: Identity | None = None, **more: Any) -> Any:

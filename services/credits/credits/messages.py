@@ -11,6 +11,9 @@ from credits.domain.cards import CardState
 from credits.domain.crediting import ORGANIZATION, SUPPORT_CARD
 
 _CREDITS = validate.Range(min=1)
+_NONE_OR_MORE = validate.Range(min=0)
+#: Keeps a typing error out of a 64-bit column.
+MOST_CREDITS = 10**9
 _IDEMPOTENCY_KEY = validate.Regexp(r"^[\x20-\x7e]{1,255}\Z", error="1 to 255 printable ASCII characters.")
 
 
@@ -99,6 +102,31 @@ class ClaimCard(PreviewCard):
     """The same, to claim."""
 
     idempotency_key = _string(validate=_IDEMPOTENCY_KEY)
+
+
+class RecallCard(RequestSchema):
+    """One card, to take back."""
+
+    card_id = PlainString(required=True, max_length=64)
+    idempotency_key = _string(validate=_IDEMPOTENCY_KEY)
+
+
+class Spend(RequestSchema):
+    """Credits of an organisation, to spend for a cause."""
+
+    organization_id = PlainString(required=True, max_length=64)
+    credits = StrictInteger(required=True, validate=validate.Range(min=1, max=MOST_CREDITS))
+    cause = PlainString(required=True, max_length=64)
+    memo = PlainString(required=True, max_length=200)
+    idempotency_key = _string(validate=_IDEMPOTENCY_KEY)
+
+
+class TakeBackOrder(RequestSchema):
+    """All that an order brought, to take back for a refund."""
+
+    refund_id = PlainString(required=True, max_length=64)
+    order_id = PlainString(required=True, max_length=64)
+    claimed = _string(validate=validate.OneOf(["refuse", "refund_anyway"]))
 
 
 class OrderFactsPage(RequestSchema):
@@ -190,6 +218,49 @@ class ClaimReply(Claimed):
     replayed = fields.Boolean(required=True)
 
 
+class Recalled(Schema):
+    """What recalling a card brought back; kept under the Idempotency-Key."""
+
+    card = fields.Nested(Card, required=True)
+    credits = StrictInteger(required=True, validate=_CREDITS)
+    balance = StrictInteger(required=True)
+
+
+class RecallReply(Recalled):
+    """The same, and whether this is the first answer given again."""
+
+    replayed = fields.Boolean(required=True)
+
+
+class Spent(Schema):
+    """What was spent; kept under the Idempotency-Key."""
+
+    #: Of the line in the statement.
+    id = _string()
+    organization_id = _string()
+    credits = StrictInteger(required=True, validate=_CREDITS)
+    balance = StrictInteger(required=True, validate=_NONE_OR_MORE)
+
+
+class SpendReply(Spent):
+    """The same, and whether this is the first answer given again."""
+
+    replayed = fields.Boolean(required=True)
+
+
+class TakenBack(Schema):
+    """What became of an order's credits when they were taken back."""
+
+    refund_id = _string()
+    order_id = _string()
+    taken_back = StrictInteger(required=True, validate=_NONE_OR_MORE)
+    #: What stays with whoever has it: on cards that were claimed, and spent from the buyer's own balance.
+    claimed = StrictInteger(required=True, validate=_NONE_OR_MORE)
+    spent = StrictInteger(required=True, validate=_NONE_OR_MORE)
+    #: On cards that nobody had claimed in time.
+    expired = StrictInteger(required=True, validate=_NONE_OR_MORE)
+
+
 class Break(Schema):
     """A place where the ledger is not as it must be."""
 
@@ -199,10 +270,22 @@ class Break(Schema):
     found = StrictInteger(required=True)
 
 
+class Totals(Schema):
+    """All credits that were ever brought, and where they are now."""
+
+    brought = StrictInteger(required=True)
+    on_organizations = StrictInteger(required=True)
+    on_cards = StrictInteger(required=True)
+    spent = StrictInteger(required=True)
+    expired = StrictInteger(required=True)
+    taken_back = StrictInteger(required=True)
+
+
 class Reconciliation(Schema):
-    """All such places; none when all is well."""
+    """All such places, none when all is well; and the totals."""
 
     breaks = fields.List(fields.Nested(Break), required=True)
+    totals = fields.Nested(Totals, required=True)
 
 
 class OrderFact(Schema):
@@ -212,6 +295,10 @@ class OrderFact(Schema):
     line_id = _string()
     card_id = _string(allow_none=True)
     credits = StrictInteger(required=True, validate=_CREDITS)
+    #: How many of them a refund took back.
+    taken_back = StrictInteger(required=True, validate=_NONE_OR_MORE)
+    #: How many the buyer still has, on an unclaimed card or on the balance.
+    with_buyer = StrictInteger(required=True, validate=_NONE_OR_MORE)
 
 
 class OrderFacts(Schema):
@@ -324,6 +411,30 @@ class CardClaimed(Schema):
     claimant = fields.Nested(Party, required=True)
 
 
+class CardEnded(Schema):
+    """What the events about a card that nobody will claim any more have in common."""
+
+    card_id = _string()
+    number_masked = _string()
+    credits = StrictInteger(required=True, validate=_CREDITS)
+    order_id = _string()
+    issuer = fields.Nested(Party, required=True)
+    buyer = fields.Nested(Buyer, required=True)
+
+
+class CardRecalled(CardEnded):
+    """``credits.card_recalled.v1``: a card was taken back, by its issuer or by a refund of its order."""
+
+    recalled_at = UtcDateTime(required=True)
+    reason = _string(validate=validate.OneOf(["issuer", "refund"]))
+
+
+class CardExpired(CardEnded):
+    """``credits.card_expired.v1``: nobody has claimed a card in time."""
+
+    expired_at = UtcDateTime(required=True)
+
+
 _ACME = {"id": "org_01K0ACME", "name": "Acme"}
 _BOLT = {"id": "org_01K0BOLT", "name": "Bolt Logistics"}
 _ADA = {"email": "ada@acme.example", "name": "Ada Buyer", "language": "en"}
@@ -368,7 +479,24 @@ CARD_CLAIMED = EventType(
         "claimant": _BOLT,
     },
 )
-EVENTS = (ORDER_CREDITED, CARD_ISSUED, CARD_CLAIMED)
+_ENDED = {
+    "card_id": "scc_01K0", "number_masked": _MASKED, "credits": 300, "order_id": "ord_01K0", "issuer": _ACME,
+    "buyer": _ADA,
+}  # fmt: skip
+#: Nobody in the store needs these two; they are for whoever wants to know.
+CARD_RECALLED = EventType(
+    "credits.card_recalled.v1",
+    CardRecalled(),
+    {**_ENDED, "recalled_at": "2026-11-23T09:30:00.000Z", "reason": "issuer"},
+    must_route=False,
+)
+CARD_EXPIRED = EventType(
+    "credits.card_expired.v1",
+    CardExpired(),
+    {**_ENDED, "expired_at": "2027-11-22T12:00:00.000Z"},
+    must_route=False,
+)
+EVENTS = (ORDER_CREDITED, CARD_ISSUED, CARD_CLAIMED, CARD_RECALLED, CARD_EXPIRED)
 
 _CARD = {
     "id": "scc_01K0",
@@ -425,11 +553,69 @@ RPC_EXAMPLES: dict[str, dict[str, Any]] = {
         "request": {"idempotency_key": "5f0c", **_BEARER},
         "reply": {"card": _CARD, "credits": 300, "balance": 540, "replayed": False},
     },
-    "reconcile": {"request": {}, "reply": {"breaks": []}},
+    "recall_card": {
+        "request": {"idempotency_key": "5f0c", "card_id": "scc_01K0"},
+        "reply": {
+            "card": {**_CARD, "state": "recalled", "claimed_at": None, "claimant": None, "order_id": "ord_01K0"},
+            "credits": 300,
+            "balance": 300,
+            "replayed": False,
+        },
+    },
+    "spend": {
+        "request": {
+            "idempotency_key": "5f0c",
+            "organization_id": "org_01K0BOLT",
+            "credits": 30,
+            "cause": "ticket-7/1",
+            "memo": "Ticket 7: the mail server",
+        },
+        "reply": {
+            "id": "ltx_01K0",
+            "organization_id": "org_01K0BOLT",
+            "credits": 30,
+            "balance": 510,
+            "replayed": False,
+        },
+    },
+    "take_back_order": {
+        "request": {"refund_id": "rfd_01K0", "order_id": "ord_01K0", "claimed": "refuse"},
+        "reply": {
+            "refund_id": "rfd_01K0",
+            "order_id": "ord_01K0",
+            "taken_back": 300,
+            "claimed": 0,
+            "spent": 0,
+            "expired": 0,
+        },
+    },
+    "reconcile": {
+        "request": {},
+        "reply": {
+            "breaks": [],
+            "totals": {
+                "brought": 840,
+                "on_organizations": 510,
+                "on_cards": 300,
+                "spent": 30,
+                "expired": 0,
+                "taken_back": 0,
+            },
+        },
+    },
     "order_facts": {
         "request": {"limit": 500, "cursor": None},
         "reply": {
-            "items": [{"order_id": "ord_01K0", "line_id": "lin_01K0B", "card_id": "scc_01K0", "credits": 300}],
+            "items": [
+                {
+                    "order_id": "ord_01K0",
+                    "line_id": "lin_01K0B",
+                    "card_id": "scc_01K0",
+                    "credits": 300,
+                    "taken_back": 0,
+                    "with_buyer": 300,
+                }
+            ],
             "next": None,
         },
     },

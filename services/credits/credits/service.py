@@ -5,20 +5,24 @@ from __future__ import annotations
 from typing import Any
 
 from chassis.messages import Event
-from chassis.service import Call, Provided, Service, consume, rpc
+from chassis.service import Call, Provided, Service, consume, every, rpc
 from credits import messages
 from credits.bootstrap import bootstrap
 from credits.storage.tables import FAILURE
 from credits.use_cases.cards_of_orders import cards_of_orders
 from credits.use_cases.claim_card import claim_card
 from credits.use_cases.credit_order import credit_order
+from credits.use_cases.expire_cards import expire_cards
 from credits.use_cases.get_balance import get_balance
 from credits.use_cases.get_card import get_card
 from credits.use_cases.list_cards import list_cards
 from credits.use_cases.list_entries import list_entries
 from credits.use_cases.order_facts import order_facts
 from credits.use_cases.preview_card import preview_card
-from credits.use_cases.reconcile import reconcile
+from credits.use_cases.recall_card import recall_card
+from credits.use_cases.reconcile import credit_totals, reconcile
+from credits.use_cases.spend_credits import spend_credits
+from credits.use_cases.take_back_order import take_back_order
 
 
 class CreditsService(Service):
@@ -56,10 +60,22 @@ class CreditsService(Service):
     def claim_card(self, call: Call) -> dict[str, Any]:
         return claim_card(self.app, call.caller, **call.data)
 
+    @rpc(request=messages.RecallCard(), reply=messages.RecallReply())
+    def recall_card(self, call: Call) -> dict[str, Any]:
+        return recall_card(self.app, call.caller, **call.data)
+
+    @rpc(request=messages.Spend(), reply=messages.SpendReply())
+    def spend(self, call: Call) -> dict[str, Any]:
+        return spend_credits(self.app, call.caller, **call.data)
+
+    @rpc(request=messages.TakeBackOrder(), reply=messages.TakenBack(), anonymous=True)
+    def take_back_order(self, call: Call) -> dict[str, Any]:
+        return take_back_order(self.app, call.identity, **call.data)
+
     @rpc(request=messages.Nothing(), reply=messages.Reconciliation())
     def reconcile(self, call: Call) -> dict[str, Any]:
         call.caller.require("finance", "support", "superuser")
-        return {"breaks": reconcile(self.app)}
+        return {"breaks": reconcile(self.app), "totals": credit_totals(self.app)}
 
     @rpc(request=messages.OrderFactsPage(), reply=messages.OrderFacts())
     def order_facts(self, call: Call) -> dict[str, Any]:
@@ -68,3 +84,7 @@ class CreditsService(Service):
     @consume("cart.order_paid.v1", messages.OrderPaid())
     def on_order_paid(self, event: Event) -> None:
         credit_order(self.app, event)
+
+    @every(60.0)
+    def expire_cards(self) -> None:
+        expire_cards(self.app)

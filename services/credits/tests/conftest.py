@@ -21,12 +21,20 @@ from credits.messages import OrderPaid
 from credits.storage.tables import FAILURE, SUPPORT_CARD
 from credits.use_cases.claim_card import claim_card
 from credits.use_cases.credit_order import credit_order
+from credits.use_cases.get_balance import get_balance
 from credits.use_cases.preview_card import preview_card
+from credits.use_cases.recall_card import recall_card
+from credits.use_cases.spend_credits import spend_credits
+from credits.use_cases.take_back_order import take_back_order
 
 ACME = identity()
 BOLT = identity(
     "admin", user_id="usr_bob", email="bob@bolt.example", name="Bob", organization_id="org_bolt", organization="Bolt"
 )
+SUPPORT = identity(
+    "support", user_id="usr_sam", email="sam@punchcard.example", name="Sam", organization_id="org_punchcard",
+    organization="Punchcard",
+)  # fmt: skip
 
 
 class Desk:
@@ -34,6 +42,7 @@ class Desk:
 
     acme = ACME
     bolt = BOLT
+    support = SUPPORT
 
     def __init__(self, database: Database, clock: FixedClock, failures: int = 1000) -> None:
         own, mails = Opener(new_key()), Opener(new_key())
@@ -89,6 +98,24 @@ class Desk:
             self.app, caller, idempotency_key=key or f"key-{next(self._keys)}", number=number,
             sealed_code=self.gateway.seal(code), client_address=client_address,
         )  # fmt: skip
+
+    def recall(self, card_id: str, caller: Identity = ACME, key: str | None = None) -> dict[str, Any]:
+        return recall_card(self.app, caller, idempotency_key=key or f"key-{next(self._keys)}", card_id=card_id)
+
+    def spend(
+        self, credits: int, cause: str = "ticket-1", caller: Identity = SUPPORT, key: str | None = None, **more: Any
+    ) -> dict[str, Any]:
+        request = {"organization_id": ACME.organization_id, "memo": "Ticket 1", **more}
+        key = key or f"key-{next(self._keys)}"
+        return spend_credits(self.app, caller, idempotency_key=key, credits=credits, cause=cause, **request)
+
+    def take_back(
+        self, order_id: str = "ord_1", claimed: str = "refuse", refund_id: str = "rfd_1", caller: Identity | None = None
+    ) -> dict[str, Any]:
+        return take_back_order(self.app, caller, refund_id=refund_id, order_id=order_id, claimed=claimed)
+
+    def balance(self, caller: Identity = ACME) -> int:
+        return int(get_balance(self.app, caller)["balance"])
 
     def set_state(self, card_id: str, state: str) -> None:
         """Put a card into a state that no use case makes yet."""

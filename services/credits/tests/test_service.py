@@ -23,6 +23,8 @@ from kernel.errors import Refusal
 
 KEYS = ("CREDITS_SEALING_KEY", "NOTIFICATIONS_SEALING_PUBLIC_KEY", "CREDITS_CODE_PEPPER")
 
+SPEND = {"organization_id": "org_acme", "credits": 1, "cause": "ticket-1", "memo": "Ticket 1", "idempotency_key": "k"}
+
 
 @pytest.fixture
 def call(desk):
@@ -62,7 +64,22 @@ def test_the_whole_way_through_the_entrypoints(call, desk, line):
     assert call("list_cards", desk.bolt, role="claimant")["items"] == [claimed["card"]]
     assert [entry["amount"] for entry in call("list_entries", desk.bolt)["items"]] == [300]
     assert call("cards_of_orders", desk.acme, order_ids=["ord_1"])["items"][0]["cards"][0]["state"] == "claimed"
-    assert call("reconcile", identity("support")) == {"breaks": []}
+    assert call("spend", desk.support, idempotency_key="s", organization_id="org_bolt", credits=30, cause="t1",
+                memo="Ticket 1")["balance"] == 270  # fmt: skip
+    assert call("take_back_order", identity("finance"), refund_id="rfd_1", order_id="ord_1",
+                claimed="refund_anyway")["taken_back"] == 120  # fmt: skip
+    assert call("reconcile", identity("support")) == {
+        "breaks": [],
+        "totals": {
+            "brought": 420, "on_organizations": 270, "on_cards": 0, "spent": 30, "expired": 0, "taken_back": 120,
+        },
+    }  # fmt: skip
+    recalled, _, _ = desk.buy_card(order_id="ord_2")
+    assert call("recall_card", desk.acme, idempotency_key="r", card_id=recalled)["card"]["state"] == "recalled"
+    desk.buy_card(order_id="ord_3")
+    desk.clock.advance(days=365)
+    call.service.expire_cards()
+    assert call("reconcile", identity("support"))["totals"]["expired"] == 300
 
 
 @pytest.mark.parametrize("role", ["ticket", "viewer", "buyer", "admin"])
@@ -106,6 +123,15 @@ def test_reconciliation_is_for_staff(call, role):
             {"client_address": "192.0.2.7", "number": "SCC", "sealed_code": "", "idempotency_key": "k\n"},
             "idempotency_key",
         ),
+        ("recall_card", {"card_id": "scc_1"}, "idempotency_key"),
+        ("recall_card", {"card_id": "", "idempotency_key": "k"}, "card_id"),
+        ("spend", {**SPEND, "credits": 0}, "credits"),
+        ("spend", {**SPEND, "credits": -5}, "credits"),
+        ("spend", {**SPEND, "credits": 1.5}, "credits"),
+        ("spend", {**SPEND, "credits": 10**9 + 1}, "credits"),
+        ("spend", {**SPEND, "cause": ""}, "cause"),
+        ("spend", {**SPEND, "balance": 5}, "balance"),
+        ("take_back_order", {"refund_id": "r", "order_id": "o", "claimed": "maybe"}, "claimed"),
     ],
 )
 def test_a_malformed_request_names_the_field(call, desk, method, request_data, field):

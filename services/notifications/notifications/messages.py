@@ -168,6 +168,28 @@ class ReceiptRecorded(InstructionsIssued):
     payment = fields.Nested(PaymentProgress, required=True)
 
 
+class RefundedCredits(TolerantSchema):
+    """What became of the credits that a refunded order had brought."""
+
+    taken_back = StrictInteger(required=True)
+    claimed = StrictInteger(required=True)
+    spent = StrictInteger(required=True)
+
+
+class OrderRefunded(TolerantSchema):
+    """``cart.order_refunded.v1``"""
+
+    refund_id = fields.String(required=True)
+    order_id = fields.String(required=True)
+    number = fields.String(required=True)
+    refunded_at = UtcDateTime(required=True)
+    organization = fields.Nested(Organization, required=True)
+    buyer = fields.Nested(Buyer, required=True)
+    amount = money(required=True, unknown=EXCLUDE)
+    payment = fields.Nested(Payment, required=True)
+    credits = fields.Nested(RefundedCredits, required=True)
+
+
 #: By the kind of mail that an event causes, the schema of what the mail is rendered from.
 PAYLOADS: dict[MailKind, TolerantSchema] = {
     MailKind.RECEIPT: OrderPaid(),
@@ -176,6 +198,7 @@ PAYLOADS: dict[MailKind, TolerantSchema] = {
     MailKind.PAYMENT_INSTRUCTIONS: InstructionsIssued(),
     MailKind.PAYMENT_REMINDER: ReminderIssued(),
     MailKind.PAYMENT_RECEIVED: ReceiptRecorded(),
+    MailKind.REFUND: OrderRefunded(),
 }
 
 

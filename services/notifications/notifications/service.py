@@ -15,6 +15,7 @@ from notifications.use_cases.queue_mail import (
     queue_instructions,
     queue_payment_received,
     queue_receipt,
+    queue_refund_notice,
     queue_reminder,
 )
 from notifications.use_cases.send_mails import send_mails
@@ -55,6 +56,11 @@ class NotificationsService(Service):
     def on_receipt_recorded(self, event: Event) -> None:
         """Some of the money has come, or all of it."""
         queue_payment_received(self.app, event)
+
+    @consume("cart.order_refunded.v1", messages.OrderRefunded())
+    def on_order_refunded(self, event: Event) -> None:
+        """The refund notice."""
+        queue_refund_notice(self.app, event)
 
     @every(5.0)
     def send_mails(self) -> None:

@@ -33,6 +33,7 @@ SENDER = Address("Punchcard", addr_spec="store@punchcard.example")
 EVENTS = {
     MailKind.RECEIPT: "cart.order_paid.v1",
     MailKind.CARD: "credits.card_issued.v1",
+    MailKind.REFUND: "cart.order_refunded.v1",
     MailKind.CARD_CLAIMED: "credits.card_claimed.v1",
     MailKind.PAYMENT_INSTRUCTIONS: "payments.instructions_issued.v1",
     MailKind.PAYMENT_REMINDER: "payments.reminder_issued.v1",

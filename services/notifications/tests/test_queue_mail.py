@@ -30,6 +30,7 @@ HANDLERS = {
     MailKind.PAYMENT_INSTRUCTIONS: queue_mail.queue_instructions,
     MailKind.PAYMENT_REMINDER: queue_mail.queue_reminder,
     MailKind.PAYMENT_RECEIVED: queue_mail.queue_payment_received,
+    MailKind.REFUND: queue_mail.queue_refund_notice,
 }
 
 
@@ -52,6 +53,7 @@ def app(migrated: Callable[..., Database], make_app: Callable[..., App], tmp_pat
         (MailKind.PAYMENT_INSTRUCTIONS, "payment_instructions:ord_01KB0000000000000000000000:1"),
         (MailKind.PAYMENT_REMINDER, "payment_reminder:ord_01KB0000000000000000000000:1.1"),
         (MailKind.PAYMENT_RECEIVED, "payment_received:rct_01KB0000000000000000000002"),
+        (MailKind.REFUND, "refund:rfd_01JDB0000000000000000000R0"),
     ],
 )
 def test_an_event_queues_one_mail_to_its_buyer(

@@ -104,6 +104,31 @@ def test_receipt(render: Render) -> None:
         assert part in html_of(mail)
 
 
+def test_refund_notice(render: Render) -> None:
+    mail = render(MailKind.REFUND)
+    lines = text_of(mail).splitlines()
+
+    assert mail["Subject"] == "Refund for order PC-2026-000123: 240.00 USD"
+    for line in (
+        "Order number: PC-2026-000123",
+        "Refunded on: 24 November 2026 (UTC)",
+        "Amount: 240.00 USD",
+        "Refunded to: Visa ending in 4242",
+        "Credits taken back: 240",
+    ):
+        assert line in lines
+    for part in ("PC-2026-000123", "240.00 USD", "Visa ending in 4242", "24 November 2026"):
+        assert part in html_of(mail)
+
+
+def test_refund_notice_of_an_order_without_credits(render: Render) -> None:
+    nothing = {"taken_back": 0, "claimed": 0, "spent": 0}
+    mail = render(MailKind.REFUND, payment={"method": "wire", "card": None}, credits=nothing)
+
+    assert "Refunded by: wire" in text_of(mail).splitlines()
+    assert "redits" not in text_of(mail) + html_of(mail)
+
+
 def test_receipt_without_card_and_purchase_order(render: Render) -> None:
     mail = render(MailKind.RECEIPT, payment={"method": "wire", "card": None}, purchase_order_number=None)
 

@@ -17,7 +17,7 @@ from chassis.messages import (
 )
 from kernel.card_numbers import contains_card_number
 from payments.domain.remittances import METHODS, Reason
-from payments.domain.states import State
+from payments.domain.states import RefundState, State
 
 #: A thousand million of the largest unit we sell in; keeps a typing error out of a 64-bit column.
 MAX_AMOUNT_MINOR = 10**12
@@ -137,6 +137,15 @@ class Nothing(TolerantSchema):
     """An answer without fields."""
 
 
+class RefundRequest(RequestSchema):
+    """Give money back for an order, once for each refund."""
+
+    refund_id = PlainString(required=True, max_length=64)
+    order_id = PlainString(required=True, max_length=64)
+    amount = fields.Nested(AmountSchema, required=True)
+    reason = PlainString(required=True, max_length=400)
+
+
 class OrderFactsPage(RequestSchema):
     """A page of all intents, for staff."""
 
@@ -251,6 +260,16 @@ class ReviewList(TolerantSchema):
     next = fields.String(required=True, allow_none=True)
 
 
+class RefundReply(TolerantSchema):
+    """How far giving back has come."""
+
+    refund_id = fields.String(required=True)
+    order_id = fields.String(required=True)
+    state = fields.String(required=True, validate=validate.OneOf([str(state) for state in RefundState]))
+    amount = fields.Nested(AmountSchema, required=True)
+    failure_code = fields.String(required=True, allow_none=True)
+
+
 class OrderFact(TolerantSchema):
     """What was collected for an order."""
 
@@ -264,6 +283,8 @@ class OrderFact(TolerantSchema):
     #: The sum of its receipts, and what of it has nothing to pay for.
     received = fields.Nested(MoneySchema, required=True)
     surplus = fields.Nested(MoneySchema, required=True)
+    #: What was given back, in minor units of the same currency.
+    refunded_minor = StrictInteger(required=True)
 
 
 class OrderFacts(TolerantSchema):
@@ -337,6 +358,26 @@ class ReceiptRecorded(InstructionsIssued):
     payment = fields.Nested(ProgressSchema, required=True)
 
 
+class PaymentRefunded(TolerantSchema):
+    """Money for an order was given back."""
+
+    refund_id = fields.String(required=True)
+    order_id = fields.String(required=True)
+    intent_id = fields.String(required=True)
+    amount = fields.Nested(AmountSchema, required=True)
+    provider_refund_id = fields.String(required=True)
+    refunded_at = UtcDateTime(required=True)
+
+
+class RefundFailed(TolerantSchema):
+    """The provider will not give the money back by this refund: a person must find another way."""
+
+    refund_id = fields.String(required=True)
+    order_id = fields.String(required=True)
+    intent_id = fields.String(required=True)
+    failure_code = fields.String(required=True)
+
+
 _ORDER = "ord_01KB0000000000000000000000"
 _INTENT = "pay_01KB0000000000000000000001"
 _CARD = {"brand": "visa", "last4": "4242"}
@@ -364,6 +405,26 @@ FAILED = EventType(
 )
 
 VOIDED = EventType("payments.voided.v1", PaymentVoided(), {"order_id": _ORDER, "intent_id": _INTENT})
+
+
+_REFUND = "rfd_01KB0000000000000000000002"
+REFUNDED = EventType(
+    "payments.refunded.v1",
+    PaymentRefunded(),
+    {
+        "refund_id": _REFUND,
+        "order_id": _ORDER,
+        "intent_id": _INTENT,
+        "amount": _AMOUNT,
+        "provider_refund_id": "re_0123456789abcdef0123456789abcdef",
+        "refunded_at": "2026-11-24T12:00:00.000Z",
+    },
+)
+REFUND_FAILED = EventType(
+    "payments.refund_failed.v1",
+    RefundFailed(),
+    {"refund_id": _REFUND, "order_id": _ORDER, "intent_id": _INTENT, "failure_code": "charge_disputed"},
+)
 
 
 def _usd(amount_minor: int) -> dict[str, Any]:
@@ -427,7 +488,9 @@ RECEIPT_RECORDED = EventType(
     },
 )
 
-EVENTS: tuple[EventType, ...] = (CAPTURED, FAILED, VOIDED, INSTRUCTIONS_ISSUED, REMINDER_ISSUED, RECEIPT_RECORDED)
+EVENTS: tuple[EventType, ...] = (
+    CAPTURED, FAILED, VOIDED, INSTRUCTIONS_ISSUED, REMINDER_ISSUED, RECEIPT_RECORDED, REFUNDED, REFUND_FAILED,
+)  # fmt: skip
 
 _REPLY = {
     "intent_id": _INTENT, "order_id": _ORDER, "method": "card", "state": "captured", "decline": None, "card": _CARD,
@@ -509,6 +572,16 @@ RPC_EXAMPLES: dict[str, dict[str, Any]] = {
         "request": {"order_id": _ORDER},
         "reply": {**_REPLY, "state": "failed", "decline": _DECLINE, "card": None},
     },
+    "refund": {
+        "request": {"refund_id": _REFUND, "order_id": _ORDER, "amount": _AMOUNT, "reason": "Bought twice by mistake"},
+        "reply": {
+            "refund_id": _REFUND,
+            "order_id": _ORDER,
+            "state": "succeeded",
+            "amount": _AMOUNT,
+            "failure_code": None,
+        },
+    },
     "order_facts": {
         "request": {"limit": 500, "cursor": None},
         "reply": {
@@ -522,6 +595,7 @@ RPC_EXAMPLES: dict[str, dict[str, Any]] = {
                     "captures": 1,
                     "received": _usd(0),
                     "surplus": _usd(0),
+                    "refunded_minor": 0,
                 }
             ],
             "next": None,

@@ -14,8 +14,8 @@ import sqlalchemy as sa
 from chassis.persistence import Reader, Transaction, UtcDateTimeColumn
 from chassis.persistence.paging import page
 from payments.domain.remittances import Reason
-from payments.domain.states import ENTERED_FROM, State
-from payments.storage import ATTEMPT, INTENT, METADATA
+from payments.domain.states import ENTERED_FROM, RefundState, State
+from payments.storage import ATTEMPT, INTENT, METADATA, sum_of_refunds
 
 _COMPLETES = sa.text("completes")
 _REASONS = ", ".join(f"'{reason}'" for reason in Reason)
@@ -252,7 +252,7 @@ def page_of_surplus(
 
 def page_of_intents(reader: Reader, limit: int, cursor: str | None) -> tuple[Sequence[sa.RowMapping], str | None]:
     """One page of all intents, newest first, with what came of each: captured attempts, receipts that completed it,
-    the sum of its receipts, and what of that was set aside.
+    the sum of its receipts, what of that was set aside, and what was given back.
 
     Raises:
         Refusal: `invalid_cursor`.
@@ -273,5 +273,6 @@ def page_of_intents(reader: Reader, limit: int, cursor: str | None) -> tuple[Seq
         completions.scalar_subquery().label("completions"),
         received.scalar_subquery().label("received"),
         surplus.scalar_subquery().label("surplus"),
+        sum_of_refunds(RefundState.SUCCEEDED),
     )
     return page(reader, query, INTENT.c.id, limit, cursor)

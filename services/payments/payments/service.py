@@ -17,12 +17,16 @@ from payments.use_cases.order_facts import order_facts
 from payments.use_cases.pay_by_card import pay_by_card
 from payments.use_cases.receive_webhook import receive_webhook
 from payments.use_cases.record_receipt import record_receipt
+from payments.use_cases.refund import refund
 from payments.use_cases.settle_payments import settle_payments
+from payments.use_cases.settle_refunds import settle_refunds
 from payments.use_cases.void import void
 
 
 class PaymentsService(Service):
-    """Collects money for orders. Only cart calls it, its process manager without a user at hand; staff reconcile."""
+    """Collects money for orders and gives it back. Only cart calls it, its process manager without a user at hand;
+    staff reconcile.
+    """
 
     name = "payments"
     app = Provided(bootstrap)
@@ -64,6 +68,10 @@ class PaymentsService(Service):
     def get_intent(self, call: Call) -> dict[str, Any]:
         return get_intent(self.app, call.identity, **call.data)
 
+    @rpc(request=messages.RefundRequest(), reply=messages.RefundReply(), anonymous=True)
+    def refund(self, call: Call) -> dict[str, Any]:
+        return refund(self.app, call.identity, **call.data)
+
     @rpc(request=messages.OrderFactsPage(), reply=messages.OrderFacts())
     def order_facts(self, call: Call) -> dict[str, Any]:
         """What was collected for every order; for staff, who reconcile."""
@@ -77,3 +85,7 @@ class PaymentsService(Service):
     def chase_remittances(self) -> None:
         """Reminders, and the end of what was not paid in time."""
         chase_remittances(self.app)
+
+    @every(2.0)
+    def settle_refunds(self) -> None:
+        settle_refunds(self.app)

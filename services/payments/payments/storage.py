@@ -10,8 +10,8 @@ import sqlalchemy as sa
 from chassis.persistence import Reader, Transaction, UtcDateTimeColumn, add_messaging_tables
 from kernel.clock import CLOCKS_DIFFER
 from kernel.money import Money
-from payments.domain.provider import LONGEST_PAUSE_S, Attempt, Captured
-from payments.domain.states import ENTERED_FROM, State, check_delay
+from payments.domain.provider import LONGEST_PAUSE_S, Attempt, Captured, Refund, Refunded
+from payments.domain.states import ENTERED_FROM, RefundState, State, check_delay
 
 METADATA = sa.MetaData()
 add_messaging_tables(METADATA)
@@ -73,6 +73,42 @@ ATTEMPT = sa.Table(
     sa.Index("payment_attempt_intent", "intent_id"),
     sa.Index("payment_attempt_due", "next_check_at", sqlite_where=_PROCESSING, postgresql_where=_PROCESSING),
 )  # fmt: skip
+
+REFUND = sa.Table(
+    "refund",
+    METADATA,
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("intent_id", sa.String(64), sa.ForeignKey(INTENT.c.id), nullable=False),
+    sa.Column("provider_charge_id", sa.String(64), nullable=False),
+    sa.Column("amount_minor", sa.BigInteger, nullable=False),
+    sa.Column("reason", sa.String(400), nullable=False),
+    sa.Column("state", sa.String(20), nullable=False),
+    sa.Column("checks", sa.Integer, nullable=False),
+    sa.Column("next_check_at", UtcDateTimeColumn),
+    sa.Column("provider_refund_id", sa.String(64), unique=True),
+    sa.Column("refunded_at", UtcDateTimeColumn),
+    sa.Column("failure_code", sa.String(64)),
+    sa.Column("created_at", UtcDateTimeColumn, nullable=False),
+    sa.Column("updated_at", UtcDateTimeColumn, nullable=False),
+    sa.CheckConstraint("amount_minor > 0", name="refund_amount_positive"),
+    sa.CheckConstraint("state IN ('processing', 'succeeded', 'failed')", name="refund_state"),
+    sa.CheckConstraint("(state = 'processing') = (next_check_at IS NOT NULL)", name="refund_processing_is_pursued"),
+    sa.CheckConstraint(
+        "(state = 'succeeded') = (provider_refund_id IS NOT NULL AND refunded_at IS NOT NULL)",
+        name="refund_succeeded_is_proven",
+    ),
+    sa.CheckConstraint("(state = 'failed') = (failure_code IS NOT NULL)", name="refund_failed_has_cause"),
+    sa.Index("refund_intent", "intent_id"),
+    sa.Index("refund_due", "next_check_at", sqlite_where=_PROCESSING, postgresql_where=_PROCESSING),
+)  # fmt: skip
+
+
+def sum_of_refunds(*states: RefundState) -> sa.ColumnElement[int]:
+    """Of an intent; PostgreSQL sums 64-bit integers as NUMERIC."""
+    of_intent = sa.select(sa.func.sum(REFUND.c.amount_minor)).where(
+        REFUND.c.intent_id == INTENT.c.id, REFUND.c.state.in_(states)
+    )
+    return sa.cast(sa.func.coalesce(of_intent.scalar_subquery(), 0), sa.BigInteger).label("refunded_minor")
 
 
 #: Ids of the provider's webhooks that have come: the same news twice is no news.
@@ -227,6 +263,103 @@ def mark_attempt_failed(tx: Transaction, attempt: Attempt, decline_code: str) ->
     """The attempt has failed, but not its intent; False if the attempt was settled before."""
     facts = {"state": State.FAILED, "provider_token": None, "next_check_at": None, "decline_code": decline_code}
     return _guarded(tx, ATTEMPT, attempt.id, State.FAILED, facts)
+
+
+# --- refunds ---
+
+
+def lock_intent(tx: Transaction, order_id: str) -> sa.RowMapping | None:
+    """An order's intent, which nobody else may lock until the transaction ends: with the charge that captured it, and
+    `refunded_minor`, which is given back already or about to be.
+    """
+    locked = tx.scalar(sa.select(INTENT.c.id).where(INTENT.c.order_id == order_id).with_for_update())
+    captured = sa.and_(ATTEMPT.c.intent_id == INTENT.c.id, ATTEMPT.c.state == State.CAPTURED)
+    # read after the lock is held: in the locking statement the sum could be an older one
+    return tx.one(
+        sa.select(INTENT, ATTEMPT.c.provider_charge_id, sum_of_refunds(RefundState.PROCESSING, RefundState.SUCCEEDED))
+        .outerjoin(ATTEMPT, captured)
+        .where(INTENT.c.id == locked)
+    )
+
+
+def add_refund(tx: Transaction, refund: Refund, reason: str, lease: timedelta) -> None:
+    """Store a new refund in state `processing`, which belongs to the caller for `lease`."""
+    tx.execute(
+        sa.insert(REFUND).values(
+            id=refund.id,
+            intent_id=refund.intent_id,
+            provider_charge_id=refund.charge_id,
+            amount_minor=refund.amount.amount_minor,
+            reason=reason,
+            state=RefundState.PROCESSING,
+            checks=refund.checks,
+            next_check_at=tx.now + lease,
+            created_at=tx.now,
+            updated_at=tx.now,
+        )
+    )
+
+
+def find_refund(reader: Reader, refund_id: str) -> sa.RowMapping | None:
+    """A refund with its order and currency."""
+    return reader.one(_REFUND_WITH_INTENT.where(REFUND.c.id == refund_id))
+
+
+def claim_due_refund(tx: Transaction, lease: timedelta, refund_id: str | None = None) -> Refund | None:
+    """Take the refund that has been due for longest (or that one), for `lease`; None if none is due and nobody's."""
+    due = (
+        _REFUND_WITH_INTENT.where(
+            REFUND.c.state == RefundState.PROCESSING,
+            sa.or_(
+                REFUND.c.next_check_at <= tx.now,
+                # as with attempts: the clock that it is from was wrong
+                REFUND.c.next_check_at > tx.now + max(lease, timedelta(seconds=LONGEST_PAUSE_S)) + CLOCKS_DIFFER,
+            ),
+        )
+        .order_by(REFUND.c.next_check_at)
+        .limit(1)
+        .with_for_update(skip_locked=True, of=REFUND)
+    )
+    row = tx.one(due if refund_id is None else due.where(REFUND.c.id == refund_id))
+    if row is None:
+        return None
+    checks = row["checks"] + 1
+    _change_refund(tx, row["id"], next_check_at=tx.now + lease, checks=checks)
+    amount = Money(row["amount_minor"], row["currency"])
+    return Refund(row["id"], row["intent_id"], row["order_id"], row["provider_charge_id"], amount, checks)
+
+
+def mark_refunded(tx: Transaction, refund: Refund, refunded: Refunded) -> bool:
+    """The money is given back; False if the refund was settled before."""
+    return _change_refund(
+        tx,
+        refund.id,
+        state=RefundState.SUCCEEDED,
+        next_check_at=None,
+        provider_refund_id=refunded.refund_id,
+        refunded_at=refunded.refunded_at,
+    )
+
+
+def mark_refund_failed(tx: Transaction, refund: Refund, code: str) -> bool:
+    """The money will not be given back by the provider; False if the refund was settled before."""
+    return _change_refund(tx, refund.id, state=RefundState.FAILED, next_check_at=None, failure_code=code)
+
+
+def check_refund_later(tx: Transaction, refund: Refund, at_least_s: float) -> None:
+    """Have the provider asked again after a delay that grows with each check, and not before it wants to be."""
+    delay = max(check_delay(refund.checks), timedelta(seconds=at_least_s))
+    _change_refund(tx, refund.id, next_check_at=tx.now + delay)
+
+
+_REFUND_WITH_INTENT: sa.Select[Any] = sa.select(REFUND, INTENT.c.order_id, INTENT.c.currency).join(
+    INTENT, INTENT.c.id == REFUND.c.intent_id
+)
+
+
+def _change_refund(tx: Transaction, refund_id: str, **values: Any) -> bool:
+    statement = sa.update(REFUND).where(REFUND.c.id == refund_id, REFUND.c.state == RefundState.PROCESSING)
+    return tx.execute(statement.values(**values, updated_at=tx.now)).rowcount == 1
 
 
 def _enter(tx: Transaction, state: State, attempt: Attempt, **facts: Any) -> bool:

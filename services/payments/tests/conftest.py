@@ -18,7 +18,18 @@ from chassis.persistence import Database
 from chassis.testing import FixedClock, identity, sqlite_database
 from kernel.money import Money
 from payments.bootstrap import App
-from payments.domain.provider import Captured, Card, Declined, NotSeen, Outcome, Unknown, Voided
+from payments.domain.provider import (
+    Captured,
+    Card,
+    Declined,
+    NotSeen,
+    Outcome,
+    Refunded,
+    RefundOutcome,
+    RefundRefused,
+    Unknown,
+    Voided,
+)
 from payments.domain.remittances import Terms
 from payments.offline_provider import PROVIDER_TOKENS, create_app
 from payments.offline_provider.book import Book
@@ -43,6 +54,7 @@ class FakeProvider:
         self.asked: list[tuple[str, str]] = []
         self.references: list[str] = []
         self.silent = False
+        self.refunds: dict[str, RefundOutcome] = {}
         self._spent: set[str] = set()
         self._lock = threading.Lock()
 
@@ -67,6 +79,28 @@ class FakeProvider:
             if self.silent:
                 return Unknown("silent")
             return self.book.setdefault(key, Voided())
+
+    def refund(self, key: str, charge_id: str, amount: Money) -> RefundOutcome:
+        with self._lock:
+            self.asked.append(("refund", key))
+            if self.silent:
+                return Unknown("silent")
+            if key not in self.refunds:
+                self.refunds[key] = self._decide_refund(charge_id, amount)
+            return self.refunds[key]
+
+    def find_refund(self, key: str) -> RefundOutcome | NotSeen:
+        self.asked.append(("find_refund", key))
+        return Unknown("silent") if self.silent else self.refunds.get(key, NotSeen())
+
+    def _decide_refund(self, charge_id: str, amount: Money) -> RefundOutcome:
+        charged = {charge.charge_id: charge.amount for charge in self.book.values() if isinstance(charge, Captured)}
+        if charge_id not in charged:
+            return RefundRefused("charge_unknown")
+        given = sum(done.amount.amount_minor for done in self.refunds.values() if isinstance(done, Refunded))
+        if given + amount.amount_minor > charged[charge_id].amount_minor:
+            return RefundRefused("refund_exceeds_charge")
+        return Refunded(f"re_{len(self.refunds) + 1}", amount, datetime(2026, 11, 24, 12, tzinfo=UTC))
 
     def _decide(self, token: str, amount: Money) -> Outcome:
         if token == PROVIDER_TOKENS["declined"]:

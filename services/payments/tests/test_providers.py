@@ -14,7 +14,17 @@ from typing import Any
 import pytest
 
 from kernel.money import Money
-from payments.domain.provider import Captured, Card, Declined, NotSeen, Provider, Unknown, Voided
+from payments.domain.provider import (
+    Captured,
+    Card,
+    Declined,
+    NotSeen,
+    Provider,
+    Refunded,
+    RefundRefused,
+    Unknown,
+    Voided,
+)
 from payments.offline_provider import PROVIDER_TOKENS
 from payments.offline_provider.cards import Behaviour
 from payments.providers.offline import OfflineProvider
@@ -96,6 +106,35 @@ class ProviderSuite:
 
     def test_a_key_that_never_came_is_not_seen(self, it: UnderTest) -> None:
         assert it.provider.find("key-1") == NotSeen()
+        assert it.provider.find_refund("key-1") == NotSeen()
+
+    def test_a_charge_is_given_back_once_for_each_key(self, it: UnderTest) -> None:
+        charge = it.provider.charge("key-1", PROVIDER_TOKENS["success"], PRICE, "ord_1")
+        assert isinstance(charge, Captured)
+        first = it.provider.refund("refund-1", charge.charge_id, Money(7000, "USD"))
+
+        assert isinstance(first, Refunded)
+        assert first.amount == Money(7000, "USD")
+        assert it.provider.refund("refund-1", charge.charge_id, Money(7000, "USD")) == first
+        assert it.provider.find_refund("refund-1") == first
+        assert isinstance(it.provider.refund("refund-2", charge.charge_id, Money(5000, "USD")), Refunded)
+
+    def test_no_more_is_given_back_than_was_taken(self, it: UnderTest) -> None:
+        charge = it.provider.charge("key-1", PROVIDER_TOKENS["success"], PRICE, "ord_1")
+        assert isinstance(charge, Captured)
+
+        assert it.provider.refund("refund-1", charge.charge_id, Money(12001, "USD")) == RefundRefused(
+            "refund_exceeds_charge"
+        )
+        assert isinstance(it.provider.refund("refund-2", charge.charge_id, Money(12000, "USD")), Refunded)
+        for _ in range(2):
+            assert it.provider.refund("refund-3", charge.charge_id, Money(1, "USD")) == RefundRefused(
+                "refund_exceeds_charge"
+            )
+        assert it.provider.find_refund("refund-3") == RefundRefused("refund_exceeds_charge")
+
+    def test_what_was_never_charged_is_not_given_back(self, it: UnderTest) -> None:
+        assert it.provider.refund("refund-1", "ch_none", PRICE) == RefundRefused("charge_unknown")
 
     def test_a_key_given_up_is_never_charged(self, it: UnderTest) -> None:
         for _ in range(2):
@@ -264,6 +303,62 @@ def test_two_charges_under_one_key_are_unknown(scripted: Any, charge_json: Any) 
     scripted.body = f'{{"items": [{charge_json()}, {charge_json(id="ch_2")}]}}'
 
     assert isinstance(scripted.client().find("key-1"), Unknown)
+
+
+REFUND = {
+    "id": "re_1", "status": "succeeded", "charge_id": "ch_1", "amount_minor": 12000, "currency": "USD",
+    "idempotency_key": "{key}", "error": None, "created_at": "2026-11-24T12:00:00.000Z",
+}  # fmt: skip
+
+
+def refund(provider: Provider) -> Any:
+    return provider.refund("key-1", "ch_1", PRICE)
+
+
+def test_a_well_formed_refund_is_read_from_the_answer(scripted: Any) -> None:
+    scripted.status, scripted.body = 201, json.dumps(REFUND)
+
+    assert refund(scripted.client()) == Refunded("re_1", PRICE, datetime(2026, 11, 24, 12, tzinfo=UTC))
+    assert scripted.requests == [("POST", "/refunds")]
+
+
+@pytest.mark.parametrize("status", [200, 204, 307, 401, 404, 409, 429, 500, 503])
+def test_any_other_answer_to_a_refund_is_unknown(scripted: Any, status: int) -> None:
+    scripted.status, scripted.body = status, json.dumps({"error": {"code": "charge_unknown"}})
+
+    assert isinstance(refund(scripted.client()), Unknown)
+    assert isinstance(scripted.client().find_refund("key-1"), Unknown)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"status": "pending"},
+        {"status": "failed"},
+        {"amount_minor": 0},
+        {"amount_minor": "12000"},
+        {"currency": "XXX"},
+        {"error": {"code": "charge_unknown"}},
+        {"idempotency_key": "another"},
+        {"created_at": "yesterday"},
+        {"id": ""},
+    ],
+    ids=str,
+)
+def test_a_refund_that_is_wrong_in_one_thing_is_unknown(scripted: Any, change: Any) -> None:
+    wrong = json.dumps({**REFUND, **change})
+    scripted.status, scripted.body = 201, wrong
+    assert isinstance(refund(scripted.client()), Unknown)
+
+    scripted.status, scripted.body = 200, f'{{"items": [{wrong}]}}'
+    assert isinstance(scripted.client().find_refund("key-1"), Unknown)
+
+
+@pytest.mark.parametrize("status", [400, 402, 422])
+def test_a_refused_refund_is_final(scripted: Any, status: int) -> None:
+    scripted.status, scripted.body = status, json.dumps({"error": {"code": "charge_unknown"}})
+
+    assert refund(scripted.client()) == RefundRefused("charge_unknown")
 
 
 @pytest.mark.parametrize("status", [400, 422])

@@ -7,6 +7,8 @@ from typing import Any
 from cart import storage
 from cart.bootstrap import App
 from cart.domain.order import Order
+from cart.domain.refund import Refund
+from cart.use_cases.views import STAFF
 from chassis.identity import Identity
 from kernel.clock import rfc3339
 
@@ -17,13 +19,14 @@ def order_facts(app: App, caller: Identity, *, limit: int, cursor: str | None) -
     Raises:
         Refusal: `forbidden` for customers; `invalid_cursor`.
     """
-    caller.require("finance", "support", "superuser")
+    caller.require(*STAFF)
     with app.database.reading() as reader:
         orders, following = storage.page_of_orders(reader, None, {}, limit, cursor)
-    return {"items": [_facts(order) for order in orders], "next": following}
+        refunds = storage.refunds_of(reader, [order.id for order in orders])
+    return {"items": [_facts(order, refunds.get(order.id)) for order in orders], "next": following}
 
 
-def _facts(order: Order) -> dict[str, Any]:
+def _facts(order: Order, refund: Refund | None) -> dict[str, Any]:
     return {
         "order_id": order.id,
         "number": order.number,
@@ -32,6 +35,7 @@ def _facts(order: Order) -> dict[str, Any]:
         "payment_method": order.payment_method,
         "total": order.total.as_dict(),
         "problem": order.problem,
+        "refund": None if refund is None else _refund_facts(refund),
         "lines": [
             {
                 "line_id": line.id,
@@ -43,4 +47,13 @@ def _facts(order: Order) -> dict[str, Any]:
             }
             for line in order.lines
         ],
+    }
+
+
+def _refund_facts(refund: Refund) -> dict[str, Any]:
+    return {
+        "refund_id": refund.id,
+        "state": str(refund.state),
+        "amount": refund.amount.as_dict(),
+        "taken_back": None if refund.taken_back is None else refund.taken_back.taken_back,
     }

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
 from cart.domain.cart import Cart, Line
 from cart.domain.order import Order, OrderLine, State
+from cart.domain.refund import Refund
 from kernel.clock import rfc3339
 from kernel.money import Money
 
 #: Who may read carts and orders, and who may also change and place them.
 READERS = ("viewer", "buyer", "admin")
 BUYERS = ("buyer", "admin")
+#: Staff who may see what is anybody's, and who may also give money back.
+STAFF = ("finance", "support", "superuser")
+REFUNDERS = ("finance", "superuser")
 
 _PAYMENT_STATES = {
     State.PENDING_PAYMENT: "processing",
     State.AWAITING_PAYMENT: "requires_action",
     State.CANCELLED: "failed",
+    State.REFUNDED: "refunded",
 }
 
 
@@ -58,6 +64,38 @@ def order_view(order: Order) -> dict[str, Any]:
     }
 
 
+def refund_view(refund: Refund) -> dict[str, Any]:
+    """A refund for staff."""
+    return {
+        "id": refund.id,
+        "order_id": refund.order_id,
+        "state": str(refund.state),
+        "amount": refund.amount.as_dict(),
+        "reason": refund.reason,
+        "claimed": refund.claimed,
+        "credits": _credits(refund),
+        "requested_by": refund.requested_by,
+        "requested_at": rfc3339(refund.requested_at),
+        "ended_at": _moment(refund.ended_at),
+        "failure_code": refund.failure_code,
+    }
+
+
+def refunded_event(order: Order, refund: Refund) -> dict[str, Any]:
+    """The data of ``cart.order_refunded.v1``. The reason stays with staff."""
+    return {
+        "refund_id": refund.id,
+        "order_id": order.id,
+        "number": order.number,
+        "refunded_at": _moment(refund.ended_at),
+        "organization": {"id": order.organization_id, "name": order.organization_name},
+        "buyer": _buyer(order),
+        "amount": refund.amount.as_dict(),
+        "payment": _paid_with(order),
+        "credits": _credits(refund),
+    }
+
+
 def paid_event(order: Order, paid_at: datetime) -> dict[str, Any]:
     """The data of ``cart.order_paid.v1``."""
     return {
@@ -65,18 +103,26 @@ def paid_event(order: Order, paid_at: datetime) -> dict[str, Any]:
         "number": order.number,
         "paid_at": rfc3339(paid_at),
         "organization": {"id": order.organization_id, "name": order.organization_name},
-        "buyer": {
-            "user_id": order.user_id,
-            "email": order.buyer_email,
-            "name": order.buyer_name,
-            "language": order.buyer_language,
-        },
+        "buyer": _buyer(order),
         "lines": [_order_line_view(order, line) for line in order.lines],
         "totals": _order_totals(order),
         "payment": _paid_with(order),
         "purchase_order_number": order.purchase_order_number,
         "terms_version": order.terms_version,
     }
+
+
+def _buyer(order: Order) -> dict[str, Any]:
+    return {
+        "user_id": order.user_id,
+        "email": order.buyer_email,
+        "name": order.buyer_name,
+        "language": order.buyer_language,
+    }
+
+
+def _credits(refund: Refund) -> dict[str, int] | None:
+    return None if refund.taken_back is None else asdict(refund.taken_back)
 
 
 def _cart_line_view(line: Line) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from chassis.persistence import Reader, Transaction
 from chassis.persistence.paging import page
-from credits.domain.cards import CardState
+from credits.domain.cards import HOLDING, CardState
 from credits.storage.tables import CREDITED_ORDER, SUPPORT_CARD
 
 #: A stored card together with what its order says of the buyer.
@@ -55,6 +55,50 @@ def mark_claimed(tx: Transaction, card_id: str, claimant: Mapping[str, str]) -> 
     guard = (SUPPORT_CARD.c.id == card_id, SUPPORT_CARD.c.state == CardState.ISSUED)
     change = sa.update(SUPPORT_CARD).where(*guard).values(**claimant, state=CardState.CLAIMED, claimed_at=tx.now)
     return tx.execute(change).rowcount == 1
+
+
+def lock_issued(tx: Transaction, card_id: str, issuer_id: str) -> CardRow | None:
+    """A card that an organisation issued, which nobody else may change until the transaction ends."""
+    is_it = (SUPPORT_CARD.c.id == card_id, SUPPORT_CARD.c.issuer_id == issuer_id)
+    return _plain(tx.one(_CARD_WITH_ORDER.where(*is_it).with_for_update(of=SUPPORT_CARD)))
+
+
+def lock_of_order(tx: Transaction, order_id: str) -> list[CardRow]:
+    """All cards of an order, which nobody else may change until the transaction ends; in the order of their ids, so
+    that two who lock several cannot wait for each other.
+    """
+    of_order = _CARD_WITH_ORDER.where(SUPPORT_CARD.c.order_id == order_id).order_by(SUPPORT_CARD.c.id)
+    return [dict(row) for row in tx.all(of_order.with_for_update(of=SUPPORT_CARD))]
+
+
+def lock_due(tx: Transaction, most: int) -> list[CardRow]:
+    """Cards that hold credits although their time is over; those that somebody else is at are left out."""
+    due = (
+        _CARD_WITH_ORDER.where(SUPPORT_CARD.c.state.in_(sorted(HOLDING)), SUPPORT_CARD.c.expires_at <= tx.now)
+        .order_by(SUPPORT_CARD.c.expires_at)
+        .limit(most)
+        .with_for_update(of=SUPPORT_CARD, skip_locked=True)
+    )
+    return [dict(row) for row in tx.all(due)]
+
+
+def end(tx: Transaction, card_id: str, state: CardState) -> bool:
+    """Take a card that holds credits to a final state other than claimed; False if it holds none."""
+    guard = (SUPPORT_CARD.c.id == card_id, SUPPORT_CARD.c.state.in_(sorted(HOLDING)))
+    return tx.execute(sa.update(SUPPORT_CARD).where(*guard).values(state=state)).rowcount == 1
+
+
+def credited_organization(reader: Reader, order_id: str) -> str | None:
+    """Whose order it was; None if it has brought no credits."""
+    whose = sa.select(CREDITED_ORDER.c.organization_id).where(CREDITED_ORDER.c.id == order_id)
+    found: str | None = reader.scalar(whose)
+    return found
+
+
+def states_of(reader: Reader, card_ids: Sequence[str]) -> dict[str, CardState]:
+    """The stored states of some cards."""
+    rows = reader.all(sa.select(SUPPORT_CARD.c.id, SUPPORT_CARD.c.state).where(SUPPORT_CARD.c.id.in_(card_ids)))
+    return {row["id"]: CardState(row["state"]) for row in rows}
 
 
 def find_card(reader: Reader, card_id: str, organization_id: str) -> CardRow | None:

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from chassis.persistence import Reader
 from credits.domain.cards import HOLDING
-from credits.storage.tables import LEDGER_ACCOUNT, LEDGER_TRANSACTION, POSTING, SUPPORT_CARD
+from credits.storage.tables import LEDGER_ACCOUNT, LEDGER_TRANSACTION, LOT_USE, POSTING, SUPPORT_CARD
 
 _ZERO: sa.ColumnElement[int] = sa.literal(0)
 # PostgreSQL sums 64-bit integers as NUMERIC
@@ -22,6 +22,19 @@ _BALANCE = (
 )
 _KEPT: sa.ColumnElement[int] = sa.func.coalesce(_BALANCE.scalar_subquery(), 0)
 _DUE = sa.case((SUPPORT_CARD.c.state.in_(sorted(HOLDING)), SUPPORT_CARD.c.credits), else_=0)
+# what left an organisation, and what its lots were used for: the same, if each credit left by a lot
+_LOT = POSTING.alias("lot")
+_USED: sa.ColumnElement[int] = sa.cast(
+    sa.func.coalesce(
+        sa.select(sa.func.sum(LOT_USE.c.amount))
+        .join(_LOT, sa.and_(_LOT.c.transaction_id == LOT_USE.c.lot_id, _LOT.c.amount > 0))
+        .where(_LOT.c.account_id == LEDGER_ACCOUNT.c.id)
+        .scalar_subquery(),
+        0,
+    ),
+    sa.BigInteger,
+)
+_LEFT: sa.ColumnElement[int] = -_SUM
 
 
 def _breaks(
@@ -50,6 +63,13 @@ RULES: dict[str, sa.Select[str, int, int]] = {
         .where(POSTING.c.balance_after < 0)
         .group_by(POSTING.c.account_id)
     ),
+    "credits_leave_by_lots": (
+        _breaks(LEDGER_ACCOUNT.c.id, _LEFT, _USED)
+        .outerjoin(POSTING, sa.and_(POSTING.c.account_id == LEDGER_ACCOUNT.c.id, POSTING.c.amount < 0))
+        .where(LEDGER_ACCOUNT.c.kind == "organization")
+        .group_by(LEDGER_ACCOUNT.c.id)
+        .having(_LEFT != _USED)
+    ),
     "card_holds_its_credits": (
         _breaks(SUPPORT_CARD.c.id, _DUE, _SUM)
         .outerjoin(POSTING, POSTING.c.account_id == "card:" + SUPPORT_CARD.c.id)
@@ -62,3 +82,32 @@ RULES: dict[str, sa.Select[str, int, int]] = {
 def find_breaks(reader: Reader, rule: str) -> list[dict[str, Any]]:
     """Where a rule is broken, as subject, expected, found; empty when all is well."""
     return [dict(row) for row in reader.all(RULES[rule])]
+
+
+def totals(reader: Reader) -> dict[str, int]:
+    """Where all credits are that were ever brought; one statement, so that it sees one moment.
+
+    Returns:
+        brought, and the same number again in parts: on_organizations, on_cards, spent, expired, taken_back.
+    """
+    amount = sa.cast(sa.func.sum(POSTING.c.amount), sa.BigInteger)
+    rows = reader.all(
+        sa.select(LEDGER_ACCOUNT.c.kind.label("account"), LEDGER_TRANSACTION.c.kind, amount.label("amount"))
+        .select_from(POSTING)
+        .join(LEDGER_ACCOUNT, LEDGER_ACCOUNT.c.id == POSTING.c.account_id)
+        .join(LEDGER_TRANSACTION, LEDGER_TRANSACTION.c.id == POSTING.c.transaction_id)
+        .group_by(LEDGER_ACCOUNT.c.kind, LEDGER_TRANSACTION.c.kind)
+    )
+    found: dict[str, int] = {}
+    for row in rows:
+        from_outside = row["account"] == "issuance" and row["kind"] != "reversal"
+        where = "brought" if from_outside else row["account"]
+        found[where] = found.get(where, 0) + int(row["amount"])
+    return {
+        "brought": -found.get("brought", 0),
+        "on_organizations": found.get("organization", 0),
+        "on_cards": found.get("card", 0),
+        "spent": found.get("usage", 0),
+        "expired": found.get("expiry", 0),
+        "taken_back": found.get("issuance", 0),
+    }

@@ -2,18 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
 
 from chassis.persistence import Reader, Transaction
 from chassis.persistence.paging import page
-from credits.storage.tables import LEDGER_ACCOUNT, LEDGER_TRANSACTION, POSTING
+from credits.storage.tables import LEDGER_ACCOUNT, LEDGER_TRANSACTION, LOT_USE, POSTING
 from kernel.ids import new_id
 
-#: The account all credits come from; made by the first migration.
+#: The account all credits come from, and go back to when they are taken back. Migrations made these three.
 ISSUANCE = "issuance:punchcard"
+#: Where spent credits go.
+USAGE = "usage:punchcard"
+#: Where the credits of cards that nobody claimed in time go.
+EXPIRY = "expiry:punchcard"
+
+
+@dataclass(frozen=True, slots=True)
+class Lot:
+    """Credits that came to an organisation by one transaction.
+
+    Args:
+        id: of that transaction.
+        amount: as many came.
+        left: as many have not left again.
+    """
+
+    id: str
+    amount: int
+    left: int
 
 
 def organization_account(organization_id: str) -> str:
@@ -36,12 +56,12 @@ def open_account(tx: Transaction, account_id: str) -> str:
 def post(
     tx: Transaction, kind: str, *, cause: str, source: str, destination: str, amount: int, memo: str,
     order_id: str | None = None, card_id: str | None = None,
-) -> None:  # fmt: skip
+) -> str:  # fmt: skip
     """Move credits from one account to another.
 
     Args:
         tx: where; the accounts stay locked until it ends.
-        kind: grant, issue or claim.
+        kind: grant, issue, claim, recall, spend, expiry or reversal.
         cause: what for; one cause posts once, ever.
         source: the account they leave.
         destination: the account they reach.
@@ -50,15 +70,93 @@ def post(
         order_id: the order they come from, if any.
         card_id: the card they are on or were on, if any.
 
+    Returns:
+        The transaction's id.
+
     Raises:
         sqlalchemy.exc.IntegrityError: the cause was posted before, or a balance would become negative.
     """
+    transaction_id = new_id("ltx")
     tx.execute(
         sa.insert(LEDGER_TRANSACTION).values(
-            id=new_id("ltx"), kind=kind, cause=cause, source_id=source, destination_id=destination, amount=amount,
+            id=transaction_id, kind=kind, cause=cause, source_id=source, destination_id=destination, amount=amount,
             memo=memo, order_id=order_id, card_id=card_id, occurred_at=tx.now,
         )
     )  # fmt: skip
+    return transaction_id
+
+
+def lock_account(tx: Transaction, account_id: str) -> bool:
+    """Have nobody else post to an account until the transaction ends; False if it was never opened."""
+    lock = sa.select(LEDGER_ACCOUNT.c.id).where(LEDGER_ACCOUNT.c.id == account_id).with_for_update(key_share=True)
+    return tx.scalar(lock) is not None
+
+
+def lots(reader: Reader, account_id: str, *, order_id: str | None = None, open_only: bool = True) -> list[Lot]:
+    """The lots of an organisation's account, oldest first.
+
+    Args:
+        reader: where; one that has locked the account if something is to be drawn.
+        account_id: the account they came to.
+        order_id: only those that came of this order.
+        open_only: leave out those of which nothing is left.
+    """
+    transaction = LEDGER_TRANSACTION.c
+    used = sa.func.coalesce(
+        sa.select(sa.func.sum(LOT_USE.c.amount)).where(LOT_USE.c.lot_id == transaction.id).scalar_subquery(), 0
+    )
+    statement = (
+        sa.select(transaction.id, transaction.amount, used.label("used"))
+        .join(POSTING, POSTING.c.transaction_id == transaction.id)
+        .where(POSTING.c.account_id == account_id, POSTING.c.amount > 0)
+    )
+    if order_id is not None:
+        statement = statement.where(transaction.order_id == order_id)
+    rows = reader.all(statement.order_by(POSTING.c.sequence))
+    found = [Lot(row["id"], row["amount"], row["amount"] - int(row["used"])) for row in rows]
+    return [lot for lot in found if lot.left] if open_only else found
+
+
+def use_lots(tx: Transaction, transaction_id: str, uses: Mapping[str, int]) -> None:
+    """Note which lots the credits of a transaction came from.
+
+    Args:
+        tx: the one that has posted the transaction.
+        transaction_id: what took the credits.
+        uses: by lot, how many.
+
+    Raises:
+        sqlalchemy.exc.IntegrityError: a lot has not so many left.
+    """
+    values = [{"lot_id": lot, "transaction_id": transaction_id, "amount": amount} for lot, amount in uses.items()]
+    tx.execute(sa.insert(LOT_USE), values)
+
+
+def is_posted(reader: Reader, cause: str) -> bool:
+    """Whether something was posted for a cause."""
+    found = sa.select(LEDGER_TRANSACTION.c.id).where(LEDGER_TRANSACTION.c.cause == cause)
+    return reader.scalar(found) is not None
+
+
+def posted_for(reader: Reader, causes: Iterable[str]) -> dict[str, sa.RowMapping]:
+    """The id and the amount of what was posted for some causes, by cause."""
+    transaction = LEDGER_TRANSACTION.c
+    found = sa.select(transaction.cause, transaction.id, transaction.amount).where(transaction.cause.in_(list(causes)))
+    return {row["cause"]: row for row in reader.all(found)}
+
+
+def used_of(reader: Reader, lot_ids: Iterable[str]) -> dict[str, dict[str, int]]:
+    """By lot and kind of transaction, how many credits left it; for lots of which any did."""
+    by_kind = (
+        sa.select(LOT_USE.c.lot_id, LEDGER_TRANSACTION.c.kind, sa.func.sum(LOT_USE.c.amount).label("amount"))
+        .join(LEDGER_TRANSACTION, LEDGER_TRANSACTION.c.id == LOT_USE.c.transaction_id)
+        .where(LOT_USE.c.lot_id.in_(list(lot_ids)))
+        .group_by(LOT_USE.c.lot_id, LEDGER_TRANSACTION.c.kind)
+    )
+    found: dict[str, dict[str, int]] = {}
+    for row in reader.all(by_kind):
+        found.setdefault(row["lot_id"], {})[row["kind"]] = int(row["amount"])
+    return found
 
 
 def balance(reader: Reader, account_id: str) -> int:

@@ -1,4 +1,4 @@
-"""The tables. Their triggers, which make the ledger what it is, are in migrations/versions/0001_ledger_and_cards.py."""
+"""The tables. Their triggers, which make the ledger what it is, are in migrations/versions."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ add_messaging_tables(METADATA)
 #: Claims and previews that were refused of late.
 FAILURE = failure_table(METADATA)
 
+_HOLDING = sa.text("state IN ('issued', 'frozen')")
+
 #: Where credits can be. A bounded account keeps a balance that is never negative; an unbounded one (the outside world,
 #: from which all credits come) keeps none, so that no two transactions ever wait for each other there.
 LEDGER_ACCOUNT = sa.Table(
@@ -22,8 +24,8 @@ LEDGER_ACCOUNT = sa.Table(
     sa.Column("owner_id", sa.String(64), nullable=False),
     sa.Column("bounded", sa.Boolean, nullable=False),
     sa.UniqueConstraint("kind", "owner_id", name="ledger_account_owner"),
-    sa.CheckConstraint("kind IN ('issuance', 'organization', 'card')", name="ledger_account_kind"),
-    sa.CheckConstraint("bounded = (kind <> 'issuance')", name="ledger_account_bounded"),
+    sa.CheckConstraint("kind IN ('issuance', 'organization', 'card', 'usage', 'expiry')", name="ledger_account_kind"),
+    sa.CheckConstraint("bounded = (kind IN ('organization', 'card'))", name="ledger_account_bounded"),
 )
 
 #: `amount` credits went from one account to another. A trigger writes its two postings; nobody else can.
@@ -41,7 +43,9 @@ LEDGER_TRANSACTION = sa.Table(
     sa.Column("card_id", sa.String(64)),
     sa.Column("occurred_at", UtcDateTimeColumn, nullable=False),
     sa.UniqueConstraint("cause", name="ledger_transaction_cause"),
-    sa.CheckConstraint("kind IN ('grant', 'issue', 'claim')", name="ledger_transaction_kind"),
+    sa.CheckConstraint(
+        "kind IN ('grant', 'issue', 'claim', 'recall', 'spend', 'expiry', 'reversal')", name="ledger_transaction_kind"
+    ),
     sa.CheckConstraint("amount > 0", name="ledger_transaction_amount"),
     sa.CheckConstraint("source_id <> destination_id", name="ledger_transaction_accounts"),
 )
@@ -60,6 +64,30 @@ POSTING = sa.Table(
     sa.CheckConstraint("side IN ('source', 'destination')", name="posting_side"),
     sa.CheckConstraint("balance_after >= 0", name="posting_balance"),
     sa.CheckConstraint("(sequence IS NULL) = (balance_after IS NULL)", name="posting_bounded"),
+)
+
+#: Which credits left an organisation: a lot is the transaction that brought credits to its account, a use is what
+#: another one took of it. A lot has its amount without its uses left; a trigger lets none be used beyond that.
+LOT_USE = sa.Table(
+    "lot_use",
+    METADATA,
+    sa.Column("lot_id", sa.String(64), sa.ForeignKey("ledger_transaction.id"), primary_key=True),
+    sa.Column("transaction_id", sa.String(64), sa.ForeignKey("ledger_transaction.id"), primary_key=True),
+    sa.Column("amount", sa.BigInteger, nullable=False),
+    sa.CheckConstraint("amount > 0", name="lot_use_amount"),
+)
+
+#: The orders whose credits were taken back for a refund, once each, with what became of all that they had brought.
+REVERSED_ORDER = sa.Table(
+    "reversed_order",
+    METADATA,
+    sa.Column("refund_id", sa.String(64), primary_key=True),
+    sa.Column("order_id", sa.String(64), nullable=False, unique=True),
+    sa.Column("taken_back", sa.BigInteger, nullable=False),
+    sa.Column("claimed", sa.BigInteger, nullable=False),
+    sa.Column("spent", sa.BigInteger, nullable=False),
+    sa.Column("expired", sa.BigInteger, nullable=False),
+    sa.Column("reversed_at", UtcDateTimeColumn, nullable=False),
 )
 
 #: The orders that were credited, once each, with what later events say about them.
@@ -108,4 +136,5 @@ SUPPORT_CARD = sa.Table(
     sa.Index("support_card_issuer", "issuer_id", "id"),
     sa.Index("support_card_claimant_id", "claimant_id", "id"),
     sa.Index("support_card_order", "order_id"),
+    sa.Index("support_card_due", "expires_at", sqlite_where=_HOLDING, postgresql_where=_HOLDING),
 )  # fmt: skip

@@ -6,15 +6,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from chassis.identity import Identity
-from chassis.persistence import Answer, IdempotencyKeys, Transaction, request_hash
+from chassis.persistence import IdempotencyKeys, Transaction, request_hash
 from credits.bootstrap import App
 from credits.domain import codes
 from credits.domain.cards import CardState
 from credits.messages import CARD_CLAIMED, Claimed
 from credits.storage import cards, ledger
 from credits.use_cases.bearer import Guesses, not_claimable, read_bearer
+from credits.use_cases.replies import replayed
 from credits.use_cases.views import card_view
-from kernel.errors import conflict
 
 _ANSWER = Claimed()
 
@@ -46,18 +46,12 @@ def claim_card(
     with guesses.counted(), app.database.transaction() as tx:
         keys = IdempotencyKeys(tx, caller.organization_id)
         if known := keys.begin(idempotency_key, request):
-            return _replayed(known)
+            return replayed(known, _ANSWER)
         guesses.check(tx)
         card = bearer.require_claimable(cards.lock_by_number(tx, bearer.number), tx.now)
         answer = _claim(tx, caller, card)
         keys.finish(idempotency_key, _ANSWER.dump(answer))
     return {**answer, "replayed": False}
-
-
-def _replayed(known: Answer) -> dict[str, Any]:
-    if known.answer is None:
-        raise conflict("idempotency_key_in_flight", "The first request with this Idempotency-Key is still under way.")
-    return {**_ANSWER.load(known.answer), "replayed": True}
 
 
 def _claim(tx: Transaction, caller: Identity, card: Mapping[str, Any]) -> dict[str, Any]:

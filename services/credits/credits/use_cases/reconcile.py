@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from credits.bootstrap import App
-from credits.storage.checks import RULES, find_breaks
+from credits.storage.checks import RULES, find_breaks, totals
 
 
 def reconcile(app: App) -> list[dict[str, Any]]:
@@ -16,3 +16,9 @@ def reconcile(app: App) -> list[dict[str, Any]]:
     """
     with app.database.reading() as reader:
         return [{"rule": rule, **place} for rule in RULES for place in find_breaks(reader, rule)]
+
+
+def credit_totals(app: App) -> dict[str, int]:
+    """Where all credits are that were ever brought, so that it can be compared with what was paid for."""
+    with app.database.reading() as reader:
+        return totals(reader)

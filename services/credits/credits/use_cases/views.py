@@ -36,3 +36,15 @@ def card_view(row: Mapping[str, Any], organization_id: str, now: datetime) -> di
         "claimant": {"id": row["claimant_id"], "name": row["claimant_name"]} if claimed else None,
         "issuer": {"id": row["issuer_id"], "name": row["issuer_name"]},
     }
+
+
+def card_ended(row: Mapping[str, Any]) -> dict[str, Any]:
+    """What the events about a card that was never claimed have in common."""
+    return {
+        "card_id": row["id"],
+        "number_masked": codes.masked(row["number"]),
+        "credits": row["credits"],
+        "order_id": row["order_id"],
+        "issuer": {"id": row["issuer_id"], "name": row["issuer_name"]},
+        "buyer": {"email": row["buyer_email"], "name": row["buyer_name"], "language": row["buyer_language"]},
+    }

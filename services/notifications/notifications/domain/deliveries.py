@@ -26,6 +26,7 @@ class MailKind(StrEnum):
     PAYMENT_INSTRUCTIONS = "payment_instructions"
     PAYMENT_REMINDER = "payment_reminder"
     PAYMENT_RECEIVED = "payment_received"
+    REFUND = "refund"
 
 
 class State(StrEnum):

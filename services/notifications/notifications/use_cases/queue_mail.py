@@ -45,6 +45,11 @@ def queue_payment_received(app: App, event: Event) -> None:
     _queue(app, event, MailKind.PAYMENT_RECEIVED, event.data["receipt"]["id"])
 
 
+def queue_refund_notice(app: App, event: Event) -> None:
+    """An order was refunded: its buyer is told."""
+    _queue(app, event, MailKind.REFUND, event.data["refund_id"])
+
+
 def _queue(app: App, event: Event, kind: MailKind, subject_id: str) -> None:
     buyer = event.data["buyer"]
     delivery_id = new_id("dlv")

@@ -99,6 +99,35 @@ class Hint:
 
 
 @dataclass(frozen=True, slots=True)
+class Refunded:
+    """The provider says that it gave the money back.
+
+    Args:
+        refund_id: the provider's.
+        amount: what it says it gave back, not what we asked for.
+        refunded_at: when, by the provider's clock.
+    """
+
+    refund_id: str
+    amount: Money
+    refunded_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class RefundRefused:
+    """The provider says that it gave nothing back under this key and never will.
+
+    Args:
+        code: the provider's reason.
+    """
+
+    code: str
+
+
+RefundOutcome = Refunded | RefundRefused | Unknown
+
+
+@dataclass(frozen=True, slots=True)
 class Attempt:
     """One try at collecting an intent's amount, as the provider must hear of it.
 
@@ -123,8 +152,34 @@ class Attempt:
     void_wanted: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Refund:
+    """The wish to give back some of what was captured, as the provider must hear of it.
+
+    Args:
+        id: the refund's.
+        intent_id: whose money.
+        order_id: the order.
+        charge_id: the provider's id of the charge.
+        amount: what to give back.
+        checks: how often the provider was asked what became of it.
+    """
+
+    id: str
+    intent_id: str
+    order_id: str
+    charge_id: str
+    amount: Money
+    checks: int
+
+    @property
+    def key(self) -> str:
+        """The provider idempotency key: one key, one refund at most, for ever."""
+        return self.id
+
+
 class Provider(Protocol):
-    """Takes money. Implementations never raise for what goes wrong between us and the provider."""
+    """Takes money and gives it back. Implementations never raise for what goes wrong between us and the provider."""
 
     def charge(self, key: str, token: str, amount: Money, reference: str) -> Outcome:
         """Take `amount`. Asked again with the same key it answers for the first charge and makes no second one.
@@ -143,6 +198,20 @@ class Provider(Protocol):
 
     def void(self, key: str) -> Outcome:
         """Give the key up: `Voided` if nothing was taken under it, and from then on nothing can be; else what was."""
+        ...
+
+    def refund(self, key: str, charge_id: str, amount: Money) -> RefundOutcome:
+        """Give `amount` of a charge back. Asked again with the same key it answers for the first refund.
+
+        Args:
+            key: idempotency key of at most 255 characters.
+            charge_id: the provider's id of the charge.
+            amount: more than nothing.
+        """
+        ...
+
+    def find_refund(self, key: str) -> RefundOutcome | NotSeen:
+        """What became of the key of a refund."""
         ...
 
 
@@ -174,5 +243,12 @@ class Webhooks(Protocol):
 def believe(outcome: Outcome, amount: Money) -> Outcome:
     """The outcome, unless it is a capture of another amount than was asked for: nobody can tell what that means."""
     if isinstance(outcome, Captured) and outcome.amount != amount:
+        return Unknown("amount_differs")
+    return outcome
+
+
+def believe_refund(outcome: RefundOutcome, amount: Money) -> RefundOutcome:
+    """The outcome, unless another amount was given back than was asked for."""
+    if isinstance(outcome, Refunded) and outcome.amount != amount:
         return Unknown("amount_differs")
     return outcome

@@ -16,6 +16,14 @@ class State(StrEnum):
     VOIDED = "voided"  # given up: the provider took nothing and refuses its key from now on, or was never asked
 
 
+class RefundState(StrEnum):
+    """Where a refund stands. The values are stored and sent: never rename one."""
+
+    PROCESSING = "processing"  # the provider was, or is about to be, asked; its answer is not known yet
+    SUCCEEDED = "succeeded"  # the provider says the money is given back
+    FAILED = "failed"  # the provider says it is not, and will not be
+
+
 #: From which states each state may be entered. What is not here can only be created.
 ENTERED_FROM: dict[State, frozenset[State]] = {
     State.REQUIRES_ACTION: frozenset({State.PROCESSING}),

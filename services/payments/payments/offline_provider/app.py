@@ -18,7 +18,7 @@ from kernel.card_numbers import brand_of
 from kernel.clock import Clock
 from payments.offline_provider.book import Book, KeyReusedError, KeyVoidedError
 from payments.offline_provider.cards import TEST_CARDS, Behaviour
-from payments.offline_provider.messages import ChargeRequest, TokenRequest, VoidRequest, digits_of
+from payments.offline_provider.messages import ChargeRequest, RefundRequest, TokenRequest, VoidRequest, digits_of
 from payments.offline_provider.webhooks import Courier, Target
 
 _MAX_BODY_BYTES = 16 * 1024
@@ -58,9 +58,7 @@ class OfflineProviderApi:
 
     def create_charge(self) -> tuple[dict[str, Any], int]:
         self._authenticate()
-        key = request.headers.get("Idempotency-Key", "")
-        if not key or len(key) > _LONGEST_KEY or not key.isascii() or not key.isprintable():
-            raise ApiError(400, "idempotency_key_required", "Send an Idempotency-Key of 1 to 255 printable characters.")
+        key = _idempotency_key()
         try:
             charge, behaviour = self._book.charge(key, _load(ChargeRequest()))
         except KeyReusedError:
@@ -96,6 +94,25 @@ class OfflineProviderApi:
         if charge is None:
             raise ApiError(404, "not_found", "There is no such charge.")
         return charge
+
+    def create_refund(self) -> tuple[dict[str, Any], int]:
+        self._authenticate()
+        key = _idempotency_key()
+        try:
+            refund = self._book.refund(key, _load(RefundRequest()))
+        except KeyReusedError:
+            raise ApiError(409, "idempotency_key_reused", "This key was used for another refund.") from None
+        if refund["error"]:
+            raise ApiError(402, refund["error"]["code"], refund["error"]["message"], refund_id=refund["id"])
+        return refund, HTTPStatus.CREATED
+
+    def list_refunds(self) -> dict[str, Any]:
+        self._authenticate()
+        key, reference = request.args.get("idempotency_key"), request.args.get("reference")
+        if (key is None) == (reference is None):
+            raise ApiError(400, "filter_required", "Ask with either idempotency_key or reference.")
+        book = self._book
+        return {"items": book.refund_by_key(key) if key is not None else book.refunds_by_reference(reference or "")}
 
     def health(self) -> dict[str, str]:
         return {"status": "ok"}
@@ -140,6 +157,8 @@ def create_app(
     app.add_url_rule("/charges", view_func=api.list_charges)
     app.add_url_rule("/charges/void", view_func=api.void_charge, methods=["POST"])
     app.add_url_rule("/charges/<charge_id>", view_func=api.get_charge)
+    app.add_url_rule("/refunds", view_func=api.create_refund, methods=["POST"])
+    app.add_url_rule("/refunds", view_func=api.list_refunds)
     app.add_url_rule("/healthz", view_func=api.health)
     app.register_error_handler(ApiError, lambda error: (error.body, error.status))
     app.register_error_handler(HTTPException, _http_error)
@@ -148,6 +167,13 @@ def create_app(
     if webhooks is not None:
         app.extensions["courier"] = Courier(book, webhooks)
     return app
+
+
+def _idempotency_key() -> str:
+    key = request.headers.get("Idempotency-Key", "")
+    if not key or len(key) > _LONGEST_KEY or not key.isascii() or not key.isprintable():
+        raise ApiError(400, "idempotency_key_required", "Send an Idempotency-Key of 1 to 255 printable characters.")
+    return key
 
 
 def _load(schema: Schema) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The provider's book: tokens, charges and voided keys, in SQLite, append-only; and the news that are to be sent.
+"""The provider's book, in SQLite: tokens, charges, voided keys and refunds, append-only; and the news to be sent.
 
 No card number is ever written.
 """
@@ -10,7 +10,7 @@ import json
 import secrets
 import sqlite3
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -32,6 +32,15 @@ CREATE TABLE IF NOT EXISTS charge (
     brand TEXT, last4 TEXT, behaviour TEXT, error_code TEXT, created_at TEXT NOT NULL,
     CHECK ((status = 'failed') = (error_code IS NOT NULL))
 );
+CREATE TABLE IF NOT EXISTS refund (
+    id TEXT PRIMARY KEY, idempotency_key TEXT NOT NULL UNIQUE, request_hash TEXT NOT NULL, charge_id TEXT NOT NULL,
+    status TEXT NOT NULL CHECK (status IN ('succeeded', 'failed')),
+    amount_minor INTEGER NOT NULL CHECK (amount_minor > 0), currency TEXT NOT NULL, reference TEXT,
+    error_code TEXT, created_at TEXT NOT NULL,
+    CHECK ((status = 'failed') = (error_code IS NOT NULL))
+);
+CREATE INDEX IF NOT EXISTS refund_charge ON refund (charge_id);
+CREATE INDEX IF NOT EXISTS refund_reference ON refund (reference);
 CREATE INDEX IF NOT EXISTS charge_reference ON charge (reference);
 CREATE INDEX IF NOT EXISTS charge_token ON charge (token);
 CREATE TABLE IF NOT EXISTS void (idempotency_key TEXT PRIMARY KEY, created_at TEXT NOT NULL);
@@ -98,7 +107,7 @@ class Book:
         self._connection.row_factory = sqlite3.Row
         # NORMAL with a write-ahead log: a killed process loses nothing; a power cut may, which a test book can bear.
         self._connection.executescript(f"PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; {_TABLES}")
-        for table in ("token", "charge", "void"):
+        for table in ("token", "charge", "void", "refund"):
             for verb in ("UPDATE", "DELETE"):
                 self._connection.executescript(_APPEND_ONLY.format(table=table, verb=verb))
         for behaviour, token in PROVIDER_TOKENS.items():
@@ -124,7 +133,7 @@ class Book:
             KeyReusedError: the key belongs to another request.
             KeyVoidedError: the key was given up.
         """
-        digest = hashlib.sha256(json.dumps(request, sort_keys=True).encode()).hexdigest()
+        digest = _digest(request)
         with self._transaction() as connection:
             known = self._one("SELECT * FROM charge WHERE idempotency_key = ?", key)
             if known is not None:
@@ -196,6 +205,52 @@ class Book:
         """Its delivery failed: the next attempt is due after `delay_s` seconds."""
         self._change_news(news, "due_at = ?", self.clock.now().timestamp() + delay_s)
 
+    def refund(self, key: str, request: Mapping[str, Any]) -> dict[str, Any]:
+        """Give some of a charge back, or refuse and write that down. Committed when this returns.
+
+        Args:
+            key: same key, same refund.
+            request: a loaded `RefundRequest`.
+
+        Raises:
+            KeyReusedError: the key belongs to another request.
+        """
+        digest = _digest(request)
+        with self._transaction() as connection:
+            known = self._one("SELECT * FROM refund WHERE idempotency_key = ?", key)
+            if known is not None:
+                if known["request_hash"] != digest:
+                    raise KeyReusedError
+                return _refund_as_json(known)
+            charge = self._one("SELECT * FROM charge WHERE id = ?", request["charge_id"])
+            error = self._reason_not_to_refund(charge, request)
+            row = {
+                "id": f"re_{secrets.token_hex(16)}",
+                "idempotency_key": key,
+                "request_hash": digest,
+                **request,
+                "status": "failed" if error else "succeeded",
+                "reference": charge["reference"] if charge else None,
+                "error_code": error,
+                "created_at": rfc3339(self.clock.now()),
+            }
+            connection.execute(
+                "INSERT INTO refund (id, idempotency_key, request_hash, charge_id, status, amount_minor, currency,"
+                " reference, error_code, created_at)"
+                " VALUES (:id, :idempotency_key, :request_hash, :charge_id, :status, :amount_minor, :currency,"
+                " :reference, :error_code, :created_at)",
+                row,
+            )
+            return _refund_as_json(row)
+
+    def refund_by_key(self, key: str) -> list[dict[str, Any]]:
+        """The refund under an idempotency key, if there is one."""
+        return self._list("SELECT * FROM refund WHERE idempotency_key = ?", key, _refund_as_json)
+
+    def refunds_by_reference(self, reference: str) -> list[dict[str, Any]]:
+        """The refunds of charges with a reference, oldest first."""
+        return self._list("SELECT * FROM refund WHERE reference = ? ORDER BY rowid", reference, _refund_as_json)
+
     def by_id(self, charge_id: str) -> dict[str, Any] | None:
         """A charge."""
         with self._lock:
@@ -214,6 +269,16 @@ class Book:
         """Close the file."""
         with self._lock:
             self._connection.close()
+
+    def _reason_not_to_refund(self, charge: sqlite3.Row | None, request: Mapping[str, Any]) -> str | None:
+        if charge is None or charge["status"] != "succeeded" or charge["currency"] != request["currency"]:
+            return "charge_unknown"
+        given = self._one(
+            "SELECT COALESCE(SUM(amount_minor), 0) AS total FROM refund WHERE charge_id = ? AND status = 'succeeded'",
+            charge["id"],
+        )
+        given_back = given["total"] if given else 0
+        return "refund_exceeds_charge" if request["amount_minor"] > charge["amount_minor"] - given_back else None
 
     def _reason_to_refuse(self, token: sqlite3.Row | None) -> str | None:
         if token is None:
@@ -262,9 +327,12 @@ class Book:
         row: sqlite3.Row | None = self._connection.execute(query, (value,)).fetchone()
         return row
 
-    def _list(self, query: str, value: str) -> list[dict[str, Any]]:
+    def _list(
+        self, query: str, value: str, as_json: Callable[[sqlite3.Row], dict[str, Any]] | None = None
+    ) -> list[dict[str, Any]]:
+        write = as_json or _as_json
         with self._lock:
-            return [_as_json(row) for row in self._connection.execute(query, (value,)).fetchall()]
+            return [write(row) for row in self._connection.execute(query, (value,)).fetchall()]
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
@@ -277,6 +345,19 @@ class Book:
                 self._connection.execute("ROLLBACK")
                 raise
             self._connection.execute("COMMIT")
+
+
+def _digest(request: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(request, sort_keys=True).encode()).hexdigest()
+
+
+def _refund_as_json(row: sqlite3.Row | Mapping[str, Any]) -> dict[str, Any]:
+    error = row["error_code"]
+    public = ("id", "status", "charge_id", "amount_minor", "currency", "reference", "idempotency_key", "created_at")
+    return {
+        **{name: row[name] for name in public},
+        "error": {"code": error, "message": REFUSALS[error]} if error else None,
+    }
 
 
 def _as_json(row: sqlite3.Row | Mapping[str, Any]) -> dict[str, Any]:

@@ -40,6 +40,8 @@ REFUSALS: dict[str, str] = {
     "token_already_used": "The token was used before; it is good for one charge.",
     "token_expired": "The token is too old.",
     "token_unknown": "There is no such token.",
+    "charge_unknown": "There is no such charge, or it took no money.",
+    "refund_exceeds_charge": "More is to be given back than is left of the charge.",
 }
 
 #: What cards of a behaviour are refused for; the others are charged.

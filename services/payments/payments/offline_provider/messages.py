@@ -62,3 +62,11 @@ class ChargeRequest(RequestSchema):
     amount_minor = StrictInteger(required=True, validate=validate.Range(min=1, max=10**12))
     currency = fields.String(required=True, validate=validate.OneOf(sorted(MINOR_DIGITS)))
     reference = PlainString(required=True, max_length=255)
+
+
+class RefundRequest(RequestSchema):
+    """What to give back."""
+
+    charge_id = PlainString(required=True, max_length=64)
+    amount_minor = StrictInteger(required=True, validate=validate.Range(min=1, max=10**12))
+    currency = fields.String(required=True, validate=validate.OneOf(sorted(MINOR_DIGITS)))

@@ -13,8 +13,14 @@ from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
 
 from kernel.money import Money
-from payments.domain.provider import LONGEST_PAUSE_S, NotSeen, Outcome, Unknown
-from payments.providers.offline_answers import outcome_of_charge, outcome_of_find, outcome_of_void
+from payments.domain.provider import LONGEST_PAUSE_S, NotSeen, Outcome, RefundOutcome, Unknown
+from payments.providers.offline_answers import (
+    outcome_of_charge,
+    outcome_of_find,
+    outcome_of_find_refund,
+    outcome_of_refund,
+    outcome_of_void,
+)
 
 #: "Come back later" (RFC 6585 section 4, RFC 9110 section 15.6.4).
 _BUSY = (429, 503)
@@ -87,6 +93,17 @@ class OfflineProvider:
         answer = self._ask(self._prepared("POST", "/charges/void", json={"idempotency_key": key}))
         return answer if isinstance(answer, Unknown) else outcome_of_void(key, *answer)
 
+    def refund(self, key: str, charge_id: str, amount: Money) -> RefundOutcome:
+        """See `payments.domain.provider.Provider`."""
+        body = {"charge_id": charge_id, **amount.as_dict()}
+        answer = self._ask(self._prepared("POST", "/refunds", json=body, headers={"Idempotency-Key": key}))
+        return answer if isinstance(answer, Unknown) else outcome_of_refund(key, *answer)
+
+    def find_refund(self, key: str) -> RefundOutcome | NotSeen:
+        """See `payments.domain.provider.Provider`."""
+        answer = self._ask(self._prepared("GET", "/refunds", params={"idempotency_key": key}))
+        return answer if isinstance(answer, Unknown) else outcome_of_find_refund(key, *answer)
+
     def _prepared(self, method: str, path: str, **parts: Any) -> requests.PreparedRequest:
         return self._session.prepare_request(requests.Request(method, self._url + path, **parts))
 
@@ -110,8 +127,8 @@ class OfflineProvider:
     def _send(self, request: requests.PreparedRequest) -> requests.Response:
         """Ask; once more if the connection broke, which a pooled one may do at any time.
 
-        Safe for charges too: the idempotency key makes the second request the first one's. Timeouts are not tried
-        again here, somebody is waiting; `settle_payments` takes care of them.
+        Safe for charges and refunds too: the idempotency key makes the second request the first one's. Timeouts are
+        not tried again here, somebody is waiting; `settle_payments` and `settle_refunds` take care of them.
         """
         try:
             return self._session.send(request, **self._options)

@@ -8,7 +8,18 @@ from marshmallow import ValidationError, fields, validate
 
 from chassis.messages import MoneySchema, PlainString, StrictInteger, TolerantSchema, UtcDateTime
 from kernel.money import Money
-from payments.domain.provider import Captured, Card, Declined, NotSeen, Outcome, Unknown, Voided
+from payments.domain.provider import (
+    Captured,
+    Card,
+    Declined,
+    NotSeen,
+    Outcome,
+    Refunded,
+    RefundOutcome,
+    RefundRefused,
+    Unknown,
+    Voided,
+)
 
 #: A refusal of the request itself: nothing was charged, and asking again cannot change it.
 _REFUSED_FOR_GOOD = (400, 422)
@@ -49,8 +60,23 @@ class _VoidAnswer(TolerantSchema):
     charge = fields.Nested(_Charge, required=True, allow_none=True)
 
 
+class _Refund(TolerantSchema):
+    id = PlainString(required=True, max_length=64)
+    idempotency_key = PlainString(required=True, max_length=255)
+    status = fields.String(required=True, validate=validate.OneOf(["succeeded", "failed"]))
+    amount_minor = StrictInteger(required=True, validate=validate.Range(min=1))
+    currency = MoneySchema().fields["currency"]
+    error = fields.Nested(_Error, required=True, allow_none=True)
+    created_at = UtcDateTime(required=True)
+
+
+class _Refunds(TolerantSchema):
+    items = fields.List(fields.Nested(_Refund), required=True, validate=validate.Length(max=1))
+
+
 # made once: making one takes longer than reading an answer with it
 _CHARGE, _CHARGES, _REFUSAL, _VOID_ANSWER = _Charge(), _Charges(), _Refusal(), _VoidAnswer()
+_REFUND, _REFUNDS = _Refund(), _Refunds()
 
 
 def outcome_of_charge(key: str, status: int, body: Any) -> Outcome:
@@ -115,3 +141,42 @@ def _read(key: str, charge: dict[str, Any]) -> Outcome:
             charge["created_at"],
         )
     return Unknown("a charge that contradicts itself")
+
+
+def outcome_of_refund(key: str, status: int, body: Any) -> RefundOutcome:
+    """What an answer to ``POST /refunds`` means.
+
+    Args:
+        key: the idempotency key that was sent.
+        status: of the HTTP answer.
+        body: its JSON.
+    """
+    try:
+        if status in (200, 201):
+            return _read_refund(key, _REFUND.load(body))
+        if status == 402 or status in _REFUSED_FOR_GOOD:
+            return RefundRefused(_REFUSAL.load(body)["error"]["code"])
+    except ValidationError:
+        return Unknown(f"garbage with status {status}")
+    return Unknown(f"status {status}")
+
+
+def outcome_of_find_refund(key: str, status: int, body: Any) -> RefundOutcome | NotSeen:
+    """What an answer to ``GET /refunds?idempotency_key=`` means."""
+    if status != 200:
+        return Unknown(f"status {status}")
+    try:
+        items = _REFUNDS.load(body)["items"]
+    except ValidationError:
+        return Unknown("garbage with status 200")
+    return _read_refund(key, items[0]) if items else NotSeen()
+
+
+def _read_refund(key: str, refund: dict[str, Any]) -> RefundOutcome:
+    if refund["idempotency_key"] != key:
+        return Unknown("another key's refund")
+    if refund["status"] == "failed" and refund["error"]:
+        return RefundRefused(refund["error"]["code"])
+    if refund["status"] == "succeeded" and not refund["error"]:
+        return Refunded(refund["id"], Money(refund["amount_minor"], refund["currency"]), refund["created_at"])
+    return Unknown("a refund that contradicts itself")

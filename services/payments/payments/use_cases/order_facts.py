@@ -1,4 +1,4 @@
-"""Say what was collected for every order, so that it can be compared with what the order says."""
+"""Say what was collected and given back for every order, so that it can be compared with what the order says."""
 
 from __future__ import annotations
 
@@ -33,6 +33,7 @@ def order_facts(app: App, caller: Identity, *, limit: int, cursor: str | None) -
                 "captures": row["captures"] + row["completions"],
                 "received": _money(row["received"], row),
                 "surplus": _money(row["surplus"], row),
+                "refunded_minor": row["refunded_minor"],
             }
             for row in rows
         ],

@@ -1,0 +1,25 @@
+"""Show the refund of an order."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cart import storage
+from cart.bootstrap import App
+from cart.use_cases.views import STAFF, refund_view
+from chassis.identity import Identity
+from kernel.errors import not_found
+
+
+def get_refund(app: App, caller: Identity, order_id: str) -> dict[str, Any]:
+    """The newest refund of any organisation's order.
+
+    Raises:
+        Refusal: `forbidden`; `not_found`: there is no such order, or nobody asked for a refund.
+    """
+    caller.require(*STAFF)
+    with app.database.reading() as reader:
+        refund = storage.newest_refund(reader, order_id)
+    if refund is None:
+        raise not_found("refund")
+    return refund_view(refund)

@@ -1,0 +1,117 @@
+"""Refund an order: credits take their side first, then the money goes back (`proceed_refund`)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cart import storage
+from cart.bootstrap import App
+from cart.domain.order import next_attempt_at
+from cart.domain.refund import Refund, RefundState, check_refundable
+from cart.use_cases.proceed_refund import proceed_refund
+from cart.use_cases.resume_refunds import claim
+from cart.use_cases.settle_refund import Answer
+from cart.use_cases.views import REFUNDERS, refund_view
+from chassis.identity import Identity
+from chassis.persistence import Answer as KnownAnswer
+from chassis.persistence import IdempotencyKeys, Transaction, request_hash
+from kernel.errors import Refusal, conflict, not_found
+from kernel.ids import new_id
+
+
+def refund_order(
+    app: App, caller: Identity, *, idempotency_key: str, order_id: str, reason: str, claimed: str
+) -> dict[str, Any]:
+    """Give all the money of an order back, and take back what it has brought.
+
+    Args:
+        app: the parts.
+        caller: finance or a superuser.
+        idempotency_key: the same for every retry of this request.
+        order_id: any organisation's.
+        reason: for those who look at it later.
+        claimed: ``refuse`` if any of the credits were claimed or spent, or ``refund_anyway``: those stay where they
+            are.
+
+    Returns:
+        ``{"refund", "replayed", "status"}``; status 202 while it is not known whether the money is given back.
+
+    Raises:
+        Refusal: `forbidden`; `not_found`; what `cart.domain.refund.check_refundable` refuses; `refund_in_progress`;
+            `credits_in_use` with how many are claimed and spent; `refund_failed`; `idempotency_key_reused`,
+            `idempotency_key_in_flight`.
+    """
+    caller.require(*REFUNDERS)
+    wish = {"order_id": order_id, "reason": reason, "claimed": claimed}
+    with app.database.transaction() as transaction:
+        begun = _begin(app, transaction, caller, idempotency_key, wish)
+    if isinstance(begun, KnownAnswer):
+        return _answer_again(app, begun)
+    answer = proceed_refund(app, begun)
+    return _not_known_yet(app, begun.id, replayed=False) if answer is None else _reply(answer, replayed=False)
+
+
+def _begin(
+    app: App, transaction: Transaction, caller: Identity, idempotency_key: str, wish: dict[str, str]
+) -> Refund | KnownAnswer:
+    """The key and the refund stand or fall together."""
+    refund_id = new_id("rfd")
+    keys = IdempotencyKeys(transaction, caller.organization_id)
+    known = keys.begin(idempotency_key, request_hash("refund_order", wish), refund_id)
+    if known is not None:
+        return known
+    locked = storage.lock_order(transaction, wish["order_id"])
+    if locked is None:
+        raise not_found("order")
+    order, _ = locked
+    check_refundable(order)
+    settings = app.settings
+    refund = Refund(
+        id=refund_id,
+        state=RefundState.TAKING_BACK,
+        amount_minor=order.total_minor,
+        currency=order.currency,
+        order_id=order.id,
+        reason=wish["reason"],
+        claimed=wish["claimed"],
+        requested_by=caller.user_id,
+        scope=caller.organization_id,
+        idempotency_key=idempotency_key,
+        requested_at=transaction.now,
+        attempts=0,
+        next_attempt_at=next_attempt_at(transaction.now, 0, settings.resume_after_s, settings.resume_at_most_s),
+    )
+    if not storage.insert_refund(transaction, refund):
+        raise conflict("refund_in_progress", "A refund of this order is under way, or has failed. Look at it.")
+    return refund
+
+
+def _answer_again(app: App, known: KnownAnswer) -> dict[str, Any]:
+    """Replay the first answer; or, if its process seems to have died, do what is left of its work."""
+    if known.answer is not None:
+        return _reply(known.answer, replayed=True)
+    with app.database.transaction() as transaction:
+        refund = claim(app, transaction, known.subject_id)
+    if refund is None:
+        raise conflict(
+            "idempotency_key_in_flight", "The first request with this Idempotency-Key is still under way. Ask again."
+        )
+    answer = proceed_refund(app, refund)
+    return _not_known_yet(app, refund.id, replayed=True) if answer is None else _reply(answer, replayed=True)
+
+
+def _reply(answer: Answer, *, replayed: bool) -> dict[str, Any]:
+    if "refusal" in answer:
+        refusal = Refusal.from_dict(answer["refusal"])
+        if replayed:
+            refusal.extra["replayed"] = True
+        raise refusal
+    return {"refund": answer["refund"], "status": 201, "replayed": replayed}
+
+
+def _not_known_yet(app: App, refund_id: str, *, replayed: bool) -> dict[str, Any]:
+    with app.database.reading() as reader:
+        refund = storage.read_refund(reader, refund_id)
+    if refund is None:
+        raise not_found("refund")
+    return {"refund": refund_view(refund), "status": 202, "replayed": replayed}
