@@ -65,7 +65,7 @@ def opened(
         customers: how many.
     """
     folder.mkdir()
-    servers = {"AMQP_URI": rabbit.uri, "DATABASE_URL": postgres.url()}
+    servers = {"AMQP_URI": rabbit.uri, "DATABASE_URL": postgres.local_url()}
     # the provider's webhooks repeat what the answers to charges have said: not part of a checkout
     environment = {**os.environ, **servers, "NOTIFICATIONS_SMTP_URL": smtp_url, "PAYMENTS_WEBHOOK_URL": ""}
     command = ["punchcard", "services", "--port", str(free_port()), "--folder", str(folder)]

@@ -199,7 +199,7 @@ class Store:
             postgres = PrivatePostgres(data / "postgresql")
             stack.callback(postgres.stop)
             postgres.start()
-            database_url = postgres.url()
+            database_url = postgres.local_url()
         if not amqp_uri:
             say("starting a private RabbitMQ")
             rabbit = PrivateRabbit(data / "rabbitmq")

@@ -16,12 +16,14 @@ from functools import partial
 from typing import Any, Protocol
 
 import eventlet
+from eventlet.event import Event as GreenEvent
 from marshmallow import Schema
 from nameko.exceptions import ContainerBeingKilled
 from nameko.extensions import SharedExtension
 
 from chassis import failpoints
-from chassis.context import RequestContext
+from chassis.context import RequestContext, entered
+from chassis.messages import Event
 from chassis.messaging.failures import FailureDesk
 from chassis.messaging.incoming import Arrived, Malformed, read_event
 from chassis.messaging.link import Link, Listener, is_memory
@@ -42,6 +44,7 @@ from chassis.observability.sampled import service_sampler
 from chassis.rpc import wire
 from chassis.rpc.requests import Method, RequestDesk
 from chassis.runtime import Runtime
+from chassis.streams import EventStream, Taken
 from kernel.errors import Kind, Refusal
 
 _log = logging.getLogger(__name__)
@@ -59,7 +62,7 @@ DRAIN_TIMEOUT_S = 25.0
 
 
 class Handler(Protocol):
-    """What is known of a handler of events."""
+    """What is known of a handler of events; one with `most` takes up to so many at a time."""
 
     schema: Schema
 
@@ -71,7 +74,9 @@ class BusServer(SharedExtension):
         super().__init__()
         self.methods: dict[str, Method] = {}
         self.handlers: dict[str, tuple[Subscription, Handler]] = {}
-        self._tags: list[str] = []
+        #: Consumers by the channel they are on and their tag.
+        self._tags: list[tuple[Link, str]] = []
+        self._streams: dict[str, EventStream] = {}
         self._in_flight = 0
         self._stopping = False
         #: What is on the broker with other arguments than this version declares; the service is not ready while it is.
@@ -107,10 +112,9 @@ class BusServer(SharedExtension):
         if self._stopping:
             return
         self._stopping = True
-        link = self._listener.link
-        if link is None:
+        if self._listener.link is None:
             return
-        for tag in self._tags:
+        for link, tag in self._tags:
             try:
                 link.cancel(tag)
             except Exception as error:
@@ -120,9 +124,13 @@ class BusServer(SharedExtension):
         """Close the link once every worker has acknowledged, or after `DRAIN_TIMEOUT_S`."""
         self.pause()
         deadline = time.monotonic() + DRAIN_TIMEOUT_S
-        while self._in_flight and time.monotonic() < deadline:
+        while self._busy and time.monotonic() < deadline:
             eventlet.sleep(0.02)
         self._listener.stop()
+
+    @property
+    def _busy(self) -> bool:
+        return self._in_flight > 0 or not all(stream.idle for stream in self._streams.values())
 
     def kill(self) -> None:
         self._listener.stop()
@@ -136,7 +144,13 @@ class BusServer(SharedExtension):
         self._consume(link, probe_queue(self._service), _PROBE_PREFETCH, self._on_probe)
         self._consume(link, rpc_queue(self._service), RPC_PREFETCH, self._on_request)
         for queue, (subscription, handler) in self.handlers.items():
-            self._consume(link, queue, EVENT_PREFETCH, partial(self._on_event, subscription, handler))
+            most = getattr(handler, "most", None)
+            if most is None:
+                self._consume(link, queue, EVENT_PREFETCH, partial(self._on_event, subscription, handler))
+            else:
+                stream = self._stream(queue, handler, most)
+                # a batch at work, and as much again that gathers meanwhile
+                self._consume(link.branch(), queue, 2 * most, partial(self._on_streamed, subscription, handler, stream))
         if not is_memory(runtime.broker_uri):
             self._consume(link, dead_letter_queue(self._service), 1, self._on_dropped)
 
@@ -160,7 +174,7 @@ class BusServer(SharedExtension):
             self._declare(link)
 
     def _consume(self, link: Link, queue: str, prefetch: int, call: Callable[[Link, Any], None]) -> None:
-        self._tags.append(link.consume(queue, partial(self._received, link, queue, call), prefetch=prefetch))
+        self._tags.append((link, link.consume(queue, partial(self._received, link, queue, call), prefetch=prefetch)))
 
     def _received(self, link: Link, queue: str, call: Callable[[Link, Any], None], message: Any) -> None:
         if self._stopping:
@@ -221,6 +235,53 @@ class BusServer(SharedExtension):
             self._aside(self._park, link, message, arrived, f"malformed:{error}")
             return
         self._spawn(handler, event, arrived.context, partial(self._finish_event, link, message, arrived))
+
+    def _stream(self, queue: str, handler: Any, most: int) -> EventStream:
+        stream = self._streams.get(queue)
+        if stream is None:
+            stream = EventStream(
+                most, partial(self._work, handler), partial(self._count_handled, queue), self._failed, self._malformed
+            )
+            self._streams[queue] = stream
+        stream.forget()
+        return stream
+
+    def _on_streamed(
+        self, subscription: Subscription, handler: Handler, stream: EventStream, link: Link, message: Any
+    ) -> None:
+        arrived = _arrived(subscription.queue, message)
+        try:
+            taken = Taken(link, message, arrived, read_event(arrived, subscription, handler.schema))
+        except Malformed as error:
+            taken = Taken(link, message, arrived, None, f"malformed:{error}")
+        stream.add(taken)
+
+    def _work(self, handler: Any, events: list[Event]) -> Any:
+        """Have a worker handle events, and wait for it; what it raised, or None."""
+        done = GreenEvent()
+
+        def finished(_worker: Any, _result: Any, exc_info: Any) -> tuple[Any, Any]:
+            done.send(exc_info)
+            return None, None
+
+        request = RequestContext(events[0].correlation_id)
+        self.container.spawn_worker(
+            handler, (events,), {}, context_data={"request": request}, handle_result=finished
+        )  # fmt: skip
+        return done.wait()
+
+    def _count_handled(self, queue: str, number: int) -> None:
+        failpoints.reach("event.handled")
+        self._handled[queue].inc(number)
+
+    def _failed(self, taken: Taken, exc_info: Any) -> None:
+        with entered(taken.arrived.context):
+            self._hand_over(
+                self._failures.failed, taken.link, taken.message, taken.arrived, _told(taken.arrived, exc_info)
+            )
+
+    def _malformed(self, taken: Taken) -> None:
+        self._park(taken.link, taken.message, taken.arrived, taken.cause)
 
     def _on_dropped(self, link: Link, message: Any) -> None:
         """What the broker itself gave up on: it crashed every process that took it."""
@@ -285,17 +346,10 @@ class BusServer(SharedExtension):
 
     def _finish_event(self, link: Link, message: Any, arrived: Arrived, _result: Any, exc_info: Any) -> None:
         if exc_info is None:
-            failpoints.reach("event.handled")
-            self._handled[arrived.queue].inc()
+            self._count_handled(arrived.queue, 1)
             self._ack(link, message)
             return
-        error = exc_info[1]
-        refused = isinstance(error, Refusal)
-        cause = error.code if refused else type(error).__name__
-        _log.warning(
-            "%s failed at attempt %d: %s", arrived.queue, arrived.attempt, cause, exc_info=None if refused else exc_info
-        )
-        self._hand_over(self._failures.failed, link, message, arrived, cause)
+        self._hand_over(self._failures.failed, link, message, arrived, _told(arrived, exc_info))
 
     def _park(self, link: Link, message: Any, arrived: Arrived, cause: str) -> None:
         self._hand_over(self._failures.park, link, message, arrived, cause)
@@ -331,6 +385,17 @@ class BusServer(SharedExtension):
             link.ack(message.delivery_tag)
         except Exception as error:
             _log.info("could not acknowledge: %s; it will come again", type(error).__name__)
+
+
+def _told(arrived: Arrived, exc_info: Any) -> str:
+    """The cause of a failure, which is in the log now."""
+    error = exc_info[1]
+    refused = isinstance(error, Refusal)
+    cause = error.code if refused else type(error).__name__
+    _log.warning(
+        "%s failed at attempt %d: %s", arrived.queue, arrived.attempt, cause, exc_info=None if refused else exc_info
+    )
+    return str(cause)
 
 
 def _arrived(queue: str, message: Any) -> Arrived:

@@ -125,6 +125,7 @@ class Event:
         data: the checked payload.
         consumer: the queue it came through, which names the handler; part of the inbox key.
         attempt: 1 for the first delivery.
+        correlation_id: of the request that caused it.
     """
 
     id: str
@@ -133,6 +134,7 @@ class Event:
     data: dict[str, Any]
     consumer: str
     attempt: int = 1
+    correlation_id: str = ""
 
 
 #: What an event's id looks like: it becomes part of a key, so it must fit the column.

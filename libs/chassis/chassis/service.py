@@ -31,7 +31,20 @@ from chassis.runtime import Runtime
 from chassis.settings import Environment
 from kernel.ids import new_id
 
-__all__ = ["Call", "Consume", "Every", "Provided", "Rpc", "Runtime", "Service", "consume", "every", "rpc"]
+__all__ = [
+    "Call",
+    "Consume",
+    "ConsumeMany",
+    "Every",
+    "Provided",
+    "Rpc",
+    "Runtime",
+    "Service",
+    "consume",
+    "consume_many",
+    "every",
+    "rpc",
+]
 
 _log = logging.getLogger(__name__)
 
@@ -124,6 +137,23 @@ class Consume(Entrypoint):
         self.server.pause()
 
 
+class ConsumeMany(Consume):
+    """A handler of one kind of event that takes several at a time, in one transaction.
+
+    It gets a list of events and must bring about the effect of each or, by an exception, of none: then each is handed
+    to it alone.
+
+    Args:
+        event: the event type's name.
+        schema: what the handler reads of its data.
+        most: events handed over at once at most.
+    """
+
+    def __init__(self, event: str, schema: Schema, most: int = 50, **options: Any) -> None:
+        super().__init__(event, schema, **options)
+        self.most = most
+
+
 class Every(Entrypoint):
     """Work that is done again and again, one run at a time, from the moment the service starts.
 
@@ -186,6 +216,7 @@ class Every(Entrypoint):
 
 rpc = Rpc.decorator
 consume = Consume.decorator
+consume_many = ConsumeMany.decorator
 every = Every.decorator
 
 

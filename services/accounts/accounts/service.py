@@ -8,7 +8,7 @@ from accounts import messages
 from accounts.bootstrap import bootstrap
 from accounts.storage import FAILURE
 from accounts.use_cases.authenticate import authenticate
-from accounts.use_cases.bind_order import bind_order
+from accounts.use_cases.bind_order import bind_orders
 from accounts.use_cases.check_deployments import check_deployments
 from accounts.use_cases.create_api_key import create_api_key
 from accounts.use_cases.deactivate_user import deactivate_user
@@ -22,7 +22,7 @@ from accounts.use_cases.sign_in import sign_in
 from accounts.use_cases.sign_out import sign_out
 from accounts.use_cases.sweep_sessions import sweep_sessions
 from chassis.messages import Event
-from chassis.service import Call, Provided, Service, consume, every, rpc
+from chassis.service import Call, Provided, Service, consume_many, every, rpc
 
 _HOUR_S = 3600.0
 
@@ -94,10 +94,10 @@ class AccountsService(Service):
         """What is bound for every order; for staff, who reconcile."""
         return order_facts(self.app, call.caller, **call.data)
 
-    @consume("cart.order_paid.v1", messages.OrderPaid())
-    def on_order_paid(self, event: Event) -> None:
+    @consume_many("cart.order_paid.v1", messages.OrderPaid())
+    def on_order_paid(self, events: list[Event]) -> None:
         """Bind contracts and licences."""
-        bind_order(self.app, event)
+        bind_orders(self.app, events)
 
     @every(_HOUR_S)
     def sweep_sessions(self) -> None:

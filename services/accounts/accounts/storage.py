@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from accounts.domain.deployments import State
 from accounts.domain.roles import ROLES
-from chassis.persistence import Reader, Transaction, UtcDateTimeColumn, add_messaging_tables, failure_table
+from chassis.persistence import Reader, Row, Transaction, UtcDateTimeColumn, add_messaging_tables, failure_table
 from chassis.persistence.paging import page
 
 METADATA = sa.MetaData()
@@ -19,8 +19,6 @@ add_messaging_tables(METADATA)
 
 #: Sign-ins that were refused of late.
 FAILURE = failure_table(METADATA)
-
-Row = sa.RowMapping
 
 
 def _one_of(column: str, values: Collection[str], name: str) -> sa.CheckConstraint:

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from accounts import storage
 from accounts.domain.deployments import State
 from accounts.messages import OrderPaid
-from accounts.use_cases.bind_order import bind_order
+from accounts.use_cases.bind_order import bind_orders
 from accounts.use_cases.order_facts import order_facts
 from accounts.use_cases.register_deployment import register_deployment
 from chassis.testing import emitted, identity, make_event
@@ -57,7 +57,7 @@ def _bound(world):
 
 
 def test_contracts_and_licences_are_bound_and_cart_is_told(stocked) -> None:
-    bind_order(stocked.app, _paid(*MIXED))
+    bind_orders(stocked.app, [_paid(*MIXED)])
     assert [dict(row) for row in _bound(stocked)] == [
         {
             "order_line_id": f"oln_{kind}", "order_id": "ord_1", "organization_id": "org_acme",
@@ -70,24 +70,24 @@ def test_contracts_and_licences_are_bound_and_cart_is_told(stocked) -> None:
 
 
 def test_an_order_without_such_lines_is_passed_over(stocked) -> None:
-    bind_order(stocked.app, _paid(MIXED[0], MIXED[3]))
+    bind_orders(stocked.app, [_paid(MIXED[0], MIXED[3])])
     assert not _bound(stocked)
     assert emitted(stocked.app.database) == []
 
 
 def test_the_same_event_twice_binds_and_tells_once(stocked) -> None:
     event = _paid(*MIXED, event_id="evt_1")
-    bind_order(stocked.app, event)
-    bind_order(stocked.app, event)
+    bind_orders(stocked.app, [event])
+    bind_orders(stocked.app, [event])
     assert len(_bound(stocked)) == 2
     assert emitted(stocked.app.database) == [BOUND]
 
 
 def test_the_same_order_under_another_event_id_moves_nothing(stocked) -> None:
-    bind_order(stocked.app, _paid(*MIXED))
+    bind_orders(stocked.app, [_paid(*MIXED)])
     before = _bound(stocked)
     stocked.clock.advance(days=1)
-    bind_order(stocked.app, _paid(*MIXED))
+    bind_orders(stocked.app, [_paid(*MIXED)])
     assert _bound(stocked) == before
     assert emitted(stocked.app.database) == [BOUND, BOUND]
 
@@ -95,7 +95,7 @@ def test_the_same_order_under_another_event_id_moves_nothing(stocked) -> None:
 def test_many_deliveries_at_once_bind_once(stocked) -> None:
     event = _paid(*MIXED, event_id="evt_1")
     with ThreadPoolExecutor(8) as pool:
-        for done in [pool.submit(bind_order, stocked.app, event) for _ in range(16)]:
+        for done in [pool.submit(bind_orders, stocked.app, [event]) for _ in range(16)]:
             done.result()
     assert len(_bound(stocked)) == 2
     assert emitted(stocked.app.database) == [BOUND]
@@ -106,7 +106,7 @@ def test_a_deployment_that_is_not_the_buyers_binds_nothing_of_the_order(stocked,
     event = _paid(*MIXED, _line("oln_wrong", "licence", deployment_id))
     for _ in range(2):
         with pytest.raises(Refusal, match="not_found"):
-            bind_order(stocked.app, event)
+            bind_orders(stocked.app, [event])
     assert not _bound(stocked)
     assert emitted(stocked.app.database) == []
 
@@ -117,7 +117,7 @@ def test_a_deployment_that_is_not_the_buyers_binds_nothing_of_the_order(stocked,
      "DELETE FROM entitlement"],
 )  # fmt: skip
 def test_the_database_refuses_to_move_or_forget_what_is_bound(stocked, statement: str) -> None:
-    bind_order(stocked.app, _paid(*MIXED))
+    bind_orders(stocked.app, [_paid(*MIXED)])
     before = _bound(stocked)
     with pytest.raises(sa.exc.IntegrityError, match="immutable"), stocked.app.database.transaction() as transaction:
         transaction.execute(sa.text(statement))
@@ -131,7 +131,7 @@ def test_postgresql_refuses_to_empty_the_table(migrated_postgres) -> None:
 
 
 def test_staff_who_reconcile_are_told_of_every_bound_line(stocked) -> None:
-    bind_order(stocked.app, _paid(*MIXED))
+    bind_orders(stocked.app, [_paid(*MIXED)])
     staff = identity("finance", organization_id="org_platform")
     first = order_facts(stocked.app, staff, limit=1, cursor=None)
     second = order_facts(stocked.app, staff, limit=1, cursor=first["next"])

@@ -32,7 +32,7 @@ def bootstrap(runtime: Runtime) -> App:
     return App(
         runtime.database,
         settings,
-        Catalog(runtime.rpc),
+        Catalog(runtime.rpc, settings.prices_kept_s),
         Accounts(runtime.rpc),
         Payments(runtime.rpc, settings.collect_timeout_s),
         Credits(runtime.rpc),

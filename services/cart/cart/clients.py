@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -35,10 +36,18 @@ class PriceList:
 
 
 class Catalog:
-    """Asks catalog."""
+    """Asks catalog.
 
-    def __init__(self, rpc: RpcClient) -> None:
+    Args:
+        rpc: the client.
+        kept_s: seconds for which `recent_prices` may repeat an answer.
+    """
+
+    def __init__(self, rpc: RpcClient, kept_s: float = 0.0) -> None:
         self._rpc = rpc
+        self._kept_s = kept_s
+        #: By currency and sku: the product, the version of the terms, and until when they may be repeated.
+        self._kept: dict[tuple[str, str], tuple[Product, str, float]] = {}
 
     def price_lines(self, skus: Sequence[str], currency: str) -> PriceList:
         """Products and prices as they are now.
@@ -52,7 +61,25 @@ class Catalog:
         products = {
             item["sku"]: Product(**{**item, "unit_price": Money(**item["unit_price"])}) for item in reply["items"]
         }
+        until = time.monotonic() + self._kept_s
+        for sku in skus:  # what is no longer sold is forgotten, and what never was is not kept
+            self._kept.pop((currency, sku), None)
+            if sku in products:
+                self._kept[currency, sku] = products[sku], reply["terms_version"], until
         return PriceList(products, reply["terms_version"])
+
+    def recent_prices(self, skus: Sequence[str], currency: str) -> PriceList:
+        """The same as they were a moment ago: good enough for a cart, where an order asks again.
+
+        Raises:
+            Refusal: `unavailable`.
+        """
+        now = time.monotonic()
+        kept = {sku: self._kept[currency, sku] for sku in skus if (currency, sku) in self._kept}
+        terms = {version for _, version, _ in kept.values()}
+        if len(kept) < len(skus) or len(terms) != 1 or any(until <= now for _, _, until in kept.values()):
+            return self.price_lines(skus, currency)
+        return PriceList({sku: product for sku, (product, _, _) in kept.items()}, terms.pop())
 
 
 class Accounts:

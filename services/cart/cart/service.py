@@ -6,7 +6,6 @@ from typing import Any
 
 from cart import messages
 from cart.bootstrap import bootstrap
-from cart.clients import as_intent
 from cart.use_cases.add_line import add_line
 from cart.use_cases.apply_deployment import apply_deployment
 from cart.use_cases.cancel_order import cancel_order
@@ -23,11 +22,11 @@ from cart.use_cases.refund_order import refund_order
 from cart.use_cases.remove_line import remove_line
 from cart.use_cases.resume_orders import resume_orders
 from cart.use_cases.resume_refunds import resume_refunds
-from cart.use_cases.settle_order import settle_order_by_event
+from cart.use_cases.settle_order import settle_orders_by_event
 from cart.use_cases.settle_refund import FAILED, SUCCEEDED, end_refund_by_event
 from cart.use_cases.update_line import update_line
 from chassis.messages import Event
-from chassis.service import Call, Provided, Service, consume, every, rpc
+from chassis.service import Call, Provided, Service, consume, consume_many, every, rpc
 
 
 class CartService(Service):
@@ -101,25 +100,25 @@ class CartService(Service):
         """The refund of an order; for staff."""
         return get_refund(self.app, call.caller, call.data["order_id"])
 
-    @consume("payments.captured.v1", messages.PaymentCaptured())
-    def on_payment_captured(self, event: Event) -> None:
-        """The order is paid."""
-        settle_order_by_event(self.app, event, as_intent(event.data, "captured"))
+    @consume_many("payments.captured.v1", messages.PaymentCaptured())
+    def on_payment_captured(self, events: list[Event]) -> None:
+        """The orders are paid."""
+        settle_orders_by_event(self.app, events, "captured")
 
-    @consume("payments.failed.v1", messages.PaymentFailed())
-    def on_payment_failed(self, event: Event) -> None:
-        """The order is cancelled."""
-        settle_order_by_event(self.app, event, as_intent(event.data, "failed"))
+    @consume_many("payments.failed.v1", messages.PaymentFailed())
+    def on_payment_failed(self, events: list[Event]) -> None:
+        """The orders are cancelled."""
+        settle_orders_by_event(self.app, events, "failed")
 
-    @consume("payments.voided.v1", messages.PaymentVoided())
-    def on_payment_voided(self, event: Event) -> None:
-        """The order is cancelled on request."""
-        settle_order_by_event(self.app, event, as_intent(event.data, "voided"))
+    @consume_many("payments.voided.v1", messages.PaymentVoided())
+    def on_payment_voided(self, events: list[Event]) -> None:
+        """The orders are cancelled on request."""
+        settle_orders_by_event(self.app, events, "voided")
 
-    @consume("payments.instructions_issued.v1", messages.InstructionsIssued())
-    def on_instructions_issued(self, event: Event) -> None:
-        """The order awaits a wire or check."""
-        settle_order_by_event(self.app, event, as_intent(event.data, "requires_action"))
+    @consume_many("payments.instructions_issued.v1", messages.InstructionsIssued())
+    def on_instructions_issued(self, events: list[Event]) -> None:
+        """The orders await a wire or check."""
+        settle_orders_by_event(self.app, events, "requires_action")
 
     @consume("payments.receipt_recorded.v1", messages.ReceiptRecorded())
     def on_receipt_recorded(self, event: Event) -> None:
@@ -136,15 +135,15 @@ class CartService(Service):
         """The provider does not give the money back: a person must."""
         end_refund_by_event(self.app, event, (FAILED, event.data["failure_code"]))
 
-    @consume("credits.order_credited.v1", messages.LinesHandedOver())
-    def on_order_credited(self, event: Event) -> None:
+    @consume_many("credits.order_credited.v1", messages.LinesHandedOver())
+    def on_order_credited(self, events: list[Event]) -> None:
         """Credits were granted, or put on cards."""
-        hand_over_lines(self.app, event, "awaits_credits")
+        hand_over_lines(self.app, events, "awaits_credits")
 
-    @consume("accounts.order_bound.v1", messages.LinesHandedOver())
-    def on_order_bound(self, event: Event) -> None:
+    @consume_many("accounts.order_bound.v1", messages.LinesHandedOver())
+    def on_order_bound(self, events: list[Event]) -> None:
         """Contracts and licences were bound."""
-        hand_over_lines(self.app, event, "awaits_binding")
+        hand_over_lines(self.app, events, "awaits_binding")
 
     @every(2.0)
     def resume_orders(self) -> None:

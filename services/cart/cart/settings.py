@@ -17,12 +17,14 @@ class Settings:
         collect_timeout_s: seconds that a checkout waits for payments.
         resume_after_s: seconds after which an order whose payment is not known is asked about; doubles each time.
         resume_at_most_s: the longest wait between two such questions, in seconds.
+        prices_kept_s: seconds for which a change of a cart may show prices without asking again; an order always asks.
     """
 
     currency: str = "USD"
     collect_timeout_s: int = 8
     resume_after_s: int = 10
     resume_at_most_s: int = 30
+    prices_kept_s: int = 2
 
 
 def read(environment: Environment) -> Settings:
@@ -36,6 +38,7 @@ def read(environment: Environment) -> Settings:
         collect_timeout_s=environment.integer("CART_COLLECT_TIMEOUT_S", 8),
         resume_after_s=environment.integer("CART_RESUME_AFTER_S", 10),
         resume_at_most_s=environment.integer("CART_RESUME_AT_MOST_S", 30),
+        prices_kept_s=environment.integer("CART_PRICES_KEPT_S", 2, minimum=0),
     )
     environment.check()
     if settings.currency not in MINOR_DIGITS:

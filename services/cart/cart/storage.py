@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -16,8 +17,17 @@ from cart.domain.products import Product
 from cart.domain.refund import UNDER_WAY, Refund, RefundState, TakenBack
 from cart.domain.refund import sources as refund_sources
 from chassis.identity import Identity
-from chassis.persistence import Reader, Transaction, UtcDateTimeColumn, add_messaging_tables
+from chassis.persistence import (
+    IntegrityError,
+    Reader,
+    Row,
+    Statement,
+    Transaction,
+    UtcDateTimeColumn,
+    add_messaging_tables,
+)
 from chassis.persistence.paging import page
+from chassis.persistence.statements import any_of, one_of, violates
 from chassis.persistence.tables import IDEMPOTENCY_KEY
 from kernel.clock import CLOCKS_DIFFER
 from kernel.ids import new_id
@@ -233,17 +243,30 @@ _ORDER_LINE_COLUMNS = [column for column in ORDER_LINE.c if column.name != "orde
 
 # --- carts ---
 
+_OWN_CART = (CART.c.organization_id == sa.bindparam("organization_id"), CART.c.user_id == sa.bindparam("user_id"))
+_READ_CART = Statement(
+    sa.select(CART.c.id.label("of_cart"), CART.c.version, CART.c.currency, *_CART_LINE_COLUMNS)
+    .select_from(CART.outerjoin(CART_LINE, CART_LINE.c.cart_id == CART.c.id))
+    .where(*_OWN_CART)
+    .order_by(CART_LINE.c.id)
+)
+_LOCK_CART = Statement(sa.select(CART.c.id).where(*_OWN_CART).with_for_update())
+_CHANGE_CART_LINE = Statement(
+    sa.update(CART_LINE)
+    .where(CART_LINE.c.id == sa.bindparam("line_id"))
+    .values({column.name: sa.bindparam(column.name) for column in _CART_LINE_COLUMNS if column.name != "id"})
+)
+_REMOVE_CART_LINE = Statement(sa.delete(CART_LINE).where(CART_LINE.c.id == sa.bindparam("line_id")))
+_BUMP_VERSION = Statement(
+    sa.update(CART)
+    .where(CART.c.id == sa.bindparam("cart_id"))
+    .values(version=CART.c.version + 1, updated_at=sa.bindparam("now", type_=UtcDateTimeColumn))
+)
+
 
 def read_cart(reader: Reader, owner: Identity) -> Cart | None:
     """The user's open cart with its lines, in one statement; None if there has never been one."""
-    rows = reader.all(
-        sa.select(
-            CART.c.id.label("of_cart"), CART.c.version, CART.c.currency, *_CART_LINE_COLUMNS
-        )
-        .select_from(CART.outerjoin(CART_LINE, CART_LINE.c.cart_id == CART.c.id))
-        .where(*_is_of(owner))
-        .order_by(CART_LINE.c.id)
-    )  # fmt: skip
+    rows = reader.all(_READ_CART, organization_id=owner.organization_id, user_id=owner.user_id)
     if not rows:
         return None
     first = rows[0]
@@ -256,18 +279,22 @@ def lock_cart(transaction: Transaction, owner: Identity, currency: str) -> Cart:
 
     The lines are read after the lock is held: a join in the locking statement could give older ones.
     """
-    lock = sa.select(CART.c.id).where(*_is_of(owner)).with_for_update()
-    if transaction.scalar(lock) is None:
+    cart = _locked_cart(transaction, owner)
+    if cart is None:
         transaction.insert_new(
             CART,
             {"id": new_id("crt"), "organization_id": owner.organization_id, "user_id": owner.user_id,
              "currency": currency, "version": 0, "updated_at": transaction.now},
         )  # fmt: skip
-        transaction.scalar(lock)
-    cart = read_cart(transaction, owner)
+        cart = _locked_cart(transaction, owner)
     if cart is None:
-        raise RuntimeError("a cart that was just locked is gone")
+        raise RuntimeError("a cart that was just made is gone")
     return cart
+
+
+def _locked_cart(transaction: Transaction, owner: Identity) -> Cart | None:
+    transaction.write(_LOCK_CART, organization_id=owner.organization_id, user_id=owner.user_id)
+    return read_cart(transaction, owner)
 
 
 def save_cart(transaction: Transaction, before: Cart, after: Cart) -> Cart:
@@ -283,9 +310,9 @@ def save_cart(transaction: Transaction, before: Cart, after: Cart) -> Cart:
     for line in after.lines:
         values = _cart_line_values(line)
         if line.id not in old:
-            transaction.execute(sa.insert(CART_LINE).values(cart_id=after.id, **values))
+            transaction.insert(CART_LINE, {"cart_id": after.id, **values})
         elif values != _cart_line_values(old[line.id]):
-            transaction.execute(sa.update(CART_LINE).where(CART_LINE.c.id == line.id).values(**values))
+            transaction.write(_CHANGE_CART_LINE, line_id=values.pop("id"), **values)
     if [_choices(line) for line in before.lines] == [_choices(line) for line in after.lines]:
         return after
     bump_version(transaction, after.id)
@@ -294,8 +321,8 @@ def save_cart(transaction: Transaction, before: Cart, after: Cart) -> Cart:
 
 def remove_cart_lines(transaction: Transaction, line_ids: Sequence[str]) -> None:
     """Remove lines of a locked cart."""
-    if line_ids:
-        transaction.execute(sa.delete(CART_LINE).where(CART_LINE.c.id.in_(line_ids)))
+    for line_id in line_ids:
+        transaction.write(_REMOVE_CART_LINE, line_id=line_id)
 
 
 def lower_cart_lines(transaction: Transaction, lines: Iterable[OrderLine]) -> None:
@@ -309,39 +336,85 @@ def lower_cart_lines(transaction: Transaction, lines: Iterable[OrderLine]) -> No
 
 def bump_version(transaction: Transaction, cart_id: str) -> None:
     """Have the ETag of a locked cart change."""
-    transaction.execute(
-        sa.update(CART)
-        .where(CART.c.id == cart_id)
-        .values(version=CART.c.version + 1, updated_at=transaction.now)
-    )  # fmt: skip
-
-
-def lock_cart_version(transaction: Transaction, cart_id: str) -> int | None:
-    """The version of a cart, which nobody else changes until the transaction ends."""
-    version: int | None = transaction.scalar(
-        sa.select(CART.c.version).where(CART.c.id == cart_id).with_for_update()
-    )  # fmt: skip
-    return version
+    transaction.write(_BUMP_VERSION, cart_id=cart_id, now=transaction.now)
 
 
 # --- orders ---
 
 
-def take_order_serial(transaction: Transaction) -> int:
-    """The next number of an order; concurrent ones do not wait for each other, and a rollback leaves a gap."""
-    taken = sa.insert(ORDER_NUMBER).values(taken_at=transaction.now).returning(ORDER_NUMBER.c.serial)
-    serial: int = transaction.execute(taken).scalar_one()
+_TAKE_SERIAL = Statement(
+    sa.insert(ORDER_NUMBER)
+    .from_select(
+        ["taken_at"],
+        sa.select(sa.bindparam("now", type_=UtcDateTimeColumn))
+        .select_from(CART)
+        .where(CART.c.id == sa.bindparam("cart_id"), CART.c.version == sa.bindparam("version"))
+        .with_for_update(),
+    )
+    .returning(ORDER_NUMBER.c.serial)
+)
+_LOCK_ORDER = Statement(
+    sa.select(ORDERS.c.id)
+    .join_from(ORDERS, CART, CART.c.id == ORDERS.c.cart_id)
+    .where(ORDERS.c.id == sa.bindparam("order_id"))
+    .with_for_update()
+)
+_READ_ORDER = Statement(
+    sa.select(
+        *ORDERS.c,
+        CART.c.version.label("version_of_cart"),
+        *(column.label(f"line_{column.name}") for column in _ORDER_LINE_COLUMNS),
+    )
+    .join_from(ORDERS, CART, CART.c.id == ORDERS.c.cart_id)
+    .join(ORDER_LINE, ORDER_LINE.c.order_id == ORDERS.c.id)
+    .where(ORDERS.c.id == sa.bindparam("order_id"))
+    .order_by(ORDER_LINE.c.position)
+)
+_STANDS = Statement(
+    sa.select(ORDERS.c.id, ORDERS.c.state, ORDERS.c.total_minor, ORDERS.c.currency).where(any_of(ORDERS.c.id, "ids"))
+)
+_LOCK_ORDERS = Statement(
+    sa.select(ORDERS.c.id).where(any_of(ORDERS.c.id, "ids")).order_by(ORDERS.c.id).with_for_update()
+)
+_FULFIL = Statement(
+    sa.update(ORDERS)
+    .where(
+        ORDERS.c.id == sa.bindparam("order_id"),
+        ORDERS.c.state == str(State.PAID),
+        ~sa.exists().where(
+            ORDER_LINE.c.order_id == ORDERS.c.id, sa.or_(ORDER_LINE.c.awaits_credits, ORDER_LINE.c.awaits_binding)
+        ),
+    )
+    .values(state=str(State.FULFILLED), fulfilled_at=sa.bindparam("now", type_=UtcDateTimeColumn))
+)
+
+
+def take_order_serial(transaction: Transaction, cart: Cart) -> int | None:
+    """The next number of an order; None if the cart is not at the version that was seen.
+
+    The cart is locked until the transaction ends. Orders of different carts do not wait for each other, and a rollback
+    leaves a gap.
+    """
+    serial: int | None = transaction.scalar(_TAKE_SERIAL, now=transaction.now, cart_id=cart.id, version=cart.version)
     return serial
 
 
-def insert_order(transaction: Transaction, order: Order) -> bool:
-    """Store a new order with its frozen lines; False if a payment for the same cart is under way."""
-    values = {**asdict(order), "state": str(order.state)}
-    del values["lines"]
-    if not transaction.insert_new(ORDERS, values):
-        return False
-    transaction.execute(sa.insert(ORDER_LINE), [{"order_id": order.id, **asdict(line)} for line in order.lines])
-    return True
+def insert_order(transaction: Transaction, order: Order) -> None:
+    """Store a new order with its frozen lines.
+
+    Raises:
+        IntegrityError: a payment for the same cart is under way (with the next statement or the commit).
+    """
+    values = {column.name: getattr(order, column.name) for column in ORDERS.c}
+    transaction.insert(ORDERS, {**values, "state": str(order.state)})
+    for line in order.lines:
+        frozen = {column.name: getattr(line, column.name) for column in _ORDER_LINE_COLUMNS}
+        transaction.insert(ORDER_LINE, {"order_id": order.id, **frozen})
+
+
+def is_payment_under_way(error: IntegrityError) -> bool:
+    """Whether an order could not be stored because another one of its cart is being paid."""
+    return violates(error, "orders_one_payment_under_way", "orders.cart_id")
 
 
 def read_order(reader: Reader, order_id: str, organization_id: str | None = None) -> Order | None:
@@ -355,18 +428,22 @@ def read_order(reader: Reader, order_id: str, organization_id: str | None = None
 
 def lock_order(transaction: Transaction, order_id: str) -> tuple[Order, int] | None:
     """An order and the version of its cart, which nobody else changes until the transaction ends."""
-    rows = transaction.all(
-        sa.select(ORDERS, CART.c.version.label("version_of_cart"))
-        .join_from(ORDERS, CART, CART.c.id == ORDERS.c.cart_id)
-        .where(ORDERS.c.id == order_id)
-        .with_for_update()
-    )
+    transaction.write(_LOCK_ORDER, order_id=order_id)
     # read after the lock is held: a join in the locking statement could give older lines
-    found = with_lines(transaction, rows)
-    return (found[0], rows[0]["version_of_cart"]) if found else None
+    rows = transaction.all(_READ_ORDER, order_id=order_id)
+    if not rows:
+        return None
+    lines = [OrderLine(**{column.name: row[f"line_{column.name}"] for column in _ORDER_LINE_COLUMNS}) for row in rows]
+    return _order(rows[0], lines), rows[0]["version_of_cart"]
 
 
-def with_lines(reader: Reader, rows: Sequence[sa.RowMapping]) -> list[Order]:
+def how_orders_stand(reader: Reader, order_ids: Iterable[str]) -> dict[str, tuple[State, Money]]:
+    """State and total of orders, by id."""
+    rows = reader.all(_STANDS, ids=sorted(order_ids))
+    return {row["id"]: (State(row["state"]), Money(row["total_minor"], row["currency"])) for row in rows}
+
+
+def with_lines(reader: Reader, rows: Sequence[Row]) -> list[Order]:
     """The orders of these rows, in their order."""
     if not rows:
         return []
@@ -407,13 +484,23 @@ def page_of_orders(
     return with_lines(reader, rows), following
 
 
-def move_order(transaction: Transaction, order_id: str, target: State, **values: Any) -> bool:
-    """Bring an order to a state, if it is in one from which that may be; whether it was."""
-    allowed = ORDERS.c.state.in_([str(state) for state in sources(target)])
-    moved = transaction.execute(
-        sa.update(ORDERS).where(ORDERS.c.id == order_id, allowed).values(state=str(target), **values)
+def move_order(transaction: Transaction, order_id: str, target: State, **values: Any) -> None:
+    """Bring a locked order to a state, if it is in one from which that may be."""
+    transaction.write(_moving(target, tuple(values)), order_id=order_id, **values)
+
+
+def could_move_order(transaction: Transaction, order_id: str, target: State, **values: Any) -> bool:
+    """The same; whether it was in such a state."""
+    return transaction.change(_moving(target, tuple(values)), order_id=order_id, **values) == 1
+
+
+@cache
+def _moving(target: State, columns: tuple[str, ...]) -> Statement:
+    values = {name: sa.bindparam(name, type_=ORDERS.c[name].type) for name in columns}
+    allowed = one_of(ORDERS.c.state, [str(state) for state in sources(target)])
+    return Statement(
+        sa.update(ORDERS).where(ORDERS.c.id == sa.bindparam("order_id"), allowed).values(state=str(target), **values)
     )
-    return moved.rowcount == 1
 
 
 def await_payment(transaction: Transaction, order_id: str, **values: Any) -> None:
@@ -435,10 +522,9 @@ def note_received(transaction: Transaction, order_id: str, received_minor: int) 
     )
 
 
-def lock_order_row(transaction: Transaction, order_id: str) -> bool:
-    """Have nobody else change the order until the transaction ends; whether there is such an order."""
-    lock = sa.select(ORDERS.c.id).where(ORDERS.c.id == order_id).with_for_update()
-    return transaction.scalar(lock) is not None
+def lock_orders(transaction: Transaction, order_ids: Iterable[str]) -> set[str]:
+    """Have nobody else change these orders until the transaction ends; those of them that exist."""
+    return {row["id"] for row in transaction.all(_LOCK_ORDERS, ids=sorted(order_ids))}
 
 
 def hand_over_lines(transaction: Transaction, order_id: str, line_ids: Sequence[str], awaited: str) -> None:
@@ -450,24 +536,21 @@ def hand_over_lines(transaction: Transaction, order_id: str, line_ids: Sequence[
         line_ids: lines of it.
         awaited: ``awaits_credits`` or ``awaits_binding``.
     """
-    transaction.execute(
+    transaction.write(_handing_over(awaited), of_order=order_id, line_ids=line_ids)
+
+
+@cache
+def _handing_over(awaited: str) -> Statement:
+    return Statement(
         sa.update(ORDER_LINE)
-        .where(ORDER_LINE.c.order_id == order_id, ORDER_LINE.c.id.in_(line_ids))
+        .where(ORDER_LINE.c.order_id == sa.bindparam("of_order"), any_of(ORDER_LINE.c.id, "line_ids"))
         .values({awaited: False})
     )
 
 
-def fulfil_if_complete(transaction: Transaction, order_id: str) -> bool:
-    """Close a paid order if no line awaits anything; whether it was closed by this."""
-    awaiting = sa.exists().where(
-        ORDER_LINE.c.order_id == order_id, sa.or_(ORDER_LINE.c.awaits_credits, ORDER_LINE.c.awaits_binding)
-    )
-    closed = transaction.execute(
-        sa.update(ORDERS)
-        .where(ORDERS.c.id == order_id, ORDERS.c.state == str(State.PAID), ~awaiting)
-        .values(state=str(State.FULFILLED), fulfilled_at=transaction.now)
-    )
-    return closed.rowcount == 1
+def fulfil_if_complete(transaction: Transaction, order_id: str) -> None:
+    """Close a paid order if no line awaits anything."""
+    transaction.write(_FULFIL, order_id=order_id, now=transaction.now)
 
 
 def claim_order(transaction: Transaction, longest_lease: timedelta, order_id: str | None = None) -> Order | None:
@@ -610,11 +693,7 @@ def answer_of_refund(reader: Reader, refund: Refund) -> dict[str, Any] | None:
 # --- rows to objects ---
 
 
-def _is_of(owner: Identity) -> tuple[sa.ColumnElement[bool], ...]:
-    return CART.c.organization_id == owner.organization_id, CART.c.user_id == owner.user_id
-
-
-def _cart_line(row: sa.RowMapping) -> Line:
+def _cart_line(row: Row) -> Line:
     product = Product(
         sku=row["sku"],
         name=row["name"],
@@ -648,12 +727,12 @@ def _cart_line_values(line: Line) -> dict[str, Any]:
     }
 
 
-def _order(row: sa.RowMapping, lines: Sequence[OrderLine]) -> Order:
+def _order(row: Row, lines: Sequence[OrderLine]) -> Order:
     values = {column.name: row[column.name] for column in ORDERS.c}
     return Order(**{**values, "state": State(row["state"]), "lines": tuple(lines)})
 
 
-def _refund(row: sa.RowMapping) -> Refund:
+def _refund(row: Row) -> Refund:
     names = ("taken_back", "claimed", "spent", "expired")
     said = {name: row[f"{name}_credits"] for name in names}
     values = {column.name: row[column.name] for column in REFUND.c if not column.name.endswith("_credits")}

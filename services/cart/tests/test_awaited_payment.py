@@ -10,13 +10,12 @@ from typing import Any
 import pytest
 
 from cart import messages, storage
-from cart.clients import as_intent
 from cart.use_cases.change_payment import change_payment
 from cart.use_cases.get_order import get_order
 from cart.use_cases.list_orders import list_orders
 from cart.use_cases.note_receipt import note_receipt
 from cart.use_cases.resume_orders import resume_orders
-from cart.use_cases.settle_order import UnknownOrderError, settle_order_by_event
+from cart.use_cases.settle_order import UnknownOrderError, settle_orders_by_event
 from chassis.messages import dump_checked, load_request
 from chassis.testing import identity, make_event
 from kernel.errors import Kind, Refusal
@@ -41,7 +40,7 @@ def change(shop: Any, order: dict[str, Any], method: str = "card", key: str = "c
 
 def tell(shop: Any, name: str, data: dict[str, Any], schema: Any, state: str, **more: Any) -> None:
     event = make_event(f"payments.{name}.v1", schema.load(data), **more)
-    settle_order_by_event(shop.app, event, as_intent(event.data, state))
+    settle_orders_by_event(shop.app, [event], state)
 
 
 def all_of_it_came(shop: Any, order: dict[str, Any], **more: Any) -> None:

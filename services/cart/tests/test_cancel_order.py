@@ -9,10 +9,9 @@ from typing import Any
 import pytest
 
 from cart import storage
-from cart.clients import as_intent
 from cart.use_cases.get_order import get_order
 from cart.use_cases.resume_orders import resume_orders
-from cart.use_cases.settle_order import settle_order_by_event
+from cart.use_cases.settle_order import settle_orders_by_event
 from chassis.testing import identity, make_event
 from kernel.errors import Kind, Refusal
 
@@ -31,7 +30,7 @@ def now(shop: Any, order_id: str) -> Any:
 
 def voided(shop: Any, order_id: str) -> None:
     event = make_event("payments.voided.v1", {"order_id": order_id, "intent_id": "pay_1"})
-    settle_order_by_event(shop.app, event, as_intent(event.data, "voided"))
+    settle_orders_by_event(shop.app, [event], "voided")
 
 
 @pytest.mark.parametrize("payments", ["processing", "down"], ids=["unanswered", "never asked"])

@@ -11,10 +11,9 @@ from typing import Any
 import pytest
 
 from cart import storage
-from cart.clients import as_intent
 from cart.use_cases.hand_over_lines import hand_over_lines
 from cart.use_cases.resume_orders import resume_orders
-from cart.use_cases.settle_order import settle_order_by_event
+from cart.use_cases.settle_order import settle_orders_by_event
 from chassis.testing import identity, make_event
 from kernel.errors import Refusal
 
@@ -118,7 +117,7 @@ def test_reply_event_and_resumption_at_once(shop_on_postgres: Any) -> None:
     }  # fmt: skip
     event = make_event("payments.captured.v1", data)
     at_once(
-        *[lambda: settle_order_by_event(shop.app, event, as_intent(data, "captured"))] * 2,
+        *[lambda: settle_orders_by_event(shop.app, [event], "captured")] * 2,
         *[lambda: resume_orders(shop.app)] * 2,
         *[shop.place] * 2,
     )
@@ -161,7 +160,7 @@ def test_credited_and_bound_at_once_fulfil_the_order(shop_on_postgres: Any, monk
     credited = make_event("credits.order_credited.v1", {"order_id": order["id"], "line_ids": [pack]})
     bound = make_event("accounts.order_bound.v1", {"order_id": order["id"], "line_ids": [licence]})
     at_once(
-        lambda: hand_over_lines(shop.app, credited, "awaits_credits"),
-        lambda: hand_over_lines(shop.app, bound, "awaits_binding"),
+        lambda: hand_over_lines(shop.app, [credited], "awaits_credits"),
+        lambda: hand_over_lines(shop.app, [bound], "awaits_binding"),
     )
     assert shop.rows(storage.ORDERS)[0]["state"] == "fulfilled"

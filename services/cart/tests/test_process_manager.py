@@ -8,13 +8,12 @@ from typing import Any
 import pytest
 
 from cart import storage
-from cart.clients import as_intent
 from cart.domain.order import PaymentProblem
 from cart.use_cases import place_order
 from cart.use_cases.get_order import get_order
 from cart.use_cases.hand_over_lines import hand_over_lines
 from cart.use_cases.resume_orders import resume_orders
-from cart.use_cases.settle_order import UnknownOrderError, settle_order_by_event
+from cart.use_cases.settle_order import UnknownOrderError, settle_orders_by_event
 from chassis.messages import Event
 from chassis.testing import identity, make_event
 from kernel.errors import Kind, Refusal
@@ -26,20 +25,20 @@ def captured(shop: Any, order_id: str, amount_minor: int = 12000, **more: Any) -
     amount = {"amount_minor": amount_minor, "currency": "USD"}
     data = {"order_id": order_id, "intent_id": "pay_1", "amount": amount, "card": CARD}
     event = make_event("payments.captured.v1", data, **more)
-    settle_order_by_event(shop.app, event, as_intent(event.data, "captured"))
+    settle_orders_by_event(shop.app, [event], "captured")
     return event
 
 
 def failed(shop: Any, order_id: str) -> None:
     data = {"order_id": order_id, "intent_id": "pay_1", "decline": {"code": "expired_card", "message": "It expired."}}
     event = make_event("payments.failed.v1", data)
-    settle_order_by_event(shop.app, event, as_intent(event.data, "failed"))
+    settle_orders_by_event(shop.app, [event], "failed")
 
 
 def handed_over(shop: Any, order: dict[str, Any], awaited: str, *positions: int, **more: Any) -> None:
     line_ids = [order["lines"][position]["id"] for position in positions]
     data = {"order_id": order["id"], "line_ids": line_ids}
-    hand_over_lines(shop.app, make_event("credits.order_credited.v1", data, **more), awaited)
+    hand_over_lines(shop.app, [make_event("credits.order_credited.v1", data, **more)], awaited)
 
 
 def now(shop: Any, order: dict[str, Any]) -> Any:

@@ -74,11 +74,11 @@ def test_the_entrypoints_lead_to_the_use_cases(shop: Any) -> None:
     }  # fmt: skip
     order = ask(service, "place_order", request, shop)["order"]
     payment = {"order_id": order["id"], "intent_id": "pay_1", "amount": order["totals"]["total"]}
-    service.on_payment_captured(make_event("payments.captured.v1", messages.PaymentCaptured().load(payment)))
+    service.on_payment_captured([make_event("payments.captured.v1", messages.PaymentCaptured().load(payment))])
     handed_over = {"order_id": order["id"], "line_ids": [order["lines"][0]["id"]]}
-    service.on_order_credited(make_event("credits.order_credited.v1", handed_over))
+    service.on_order_credited([make_event("credits.order_credited.v1", handed_over)])
     assert ask(service, "get_order", {"id": order["id"]}, shop)["state"] == "paid"
-    service.on_order_bound(make_event("accounts.order_bound.v1", handed_over))
+    service.on_order_bound([make_event("accounts.order_bound.v1", handed_over)])
     assert ask(service, "list_orders", {}, shop)["items"][0]["state"] == "fulfilled"
 
 
@@ -93,7 +93,7 @@ def test_a_failed_payment_and_the_resumption_through_the_service(shop: Any) -> N
     service.resume_orders()
     assert shop.bus.calls == ["payments.get_intent"]
     data = {"order_id": order["id"], "intent_id": "pay_1", "decline": {"code": "expired_card", "message": "Expired."}}
-    service.on_payment_failed(make_event("payments.failed.v1", messages.PaymentFailed().load(data)))
+    service.on_payment_failed([make_event("payments.failed.v1", messages.PaymentFailed().load(data))])
     assert ask(service, "get_order", {"id": order["id"]}, shop)["state"] == "cancelled"
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 
-from chassis.persistence import Reader, Transaction, UtcDateTimeColumn, add_messaging_tables
+from chassis.persistence import Reader, Row, Statement, Transaction, UtcDateTimeColumn, add_messaging_tables
 from chassis.persistence.paging import page
+from chassis.persistence.statements import any_of
 
 METADATA = sa.MetaData()
 
@@ -61,7 +62,6 @@ TERMS = sa.Table(
 
 add_messaging_tables(METADATA)
 
-Row = Mapping[str, Any]
 #: Names the lock that imports take: "ctlg" in ASCII.
 _IMPORT_LOCK = 0x63746C67
 
@@ -69,7 +69,7 @@ _IMPORT_LOCK = 0x63746C67
 # -- what the store asks --------------------------------------------------------------------------------------------
 
 
-def shown_categories(reader: Reader) -> Sequence[sa.RowMapping]:
+def shown_categories(reader: Reader) -> Sequence[Row]:
     """The categories in the order of the file."""
     return reader.all(sa.select(CATEGORY).where(CATEGORY.c.active).order_by(CATEGORY.c.position))
 
@@ -81,7 +81,7 @@ def category_is_shown(reader: Reader, slug: str) -> bool:
 
 def products_on_sale(
     reader: Reader, category: str | None, limit: int, cursor: str | None
-) -> tuple[Sequence[sa.RowMapping], str | None]:
+) -> tuple[Sequence[Row], str | None]:
     """A page of active products by SKU, with the cursor of the next page.
 
     Args:
@@ -97,7 +97,7 @@ def products_on_sale(
     return page(reader, select, PRODUCT.c.sku, limit, cursor, newest_first=False)
 
 
-def product(reader: Reader, sku: str) -> sa.RowMapping | None:
+def product(reader: Reader, sku: str) -> Row | None:
     """A product, active or not."""
     return reader.one(sa.select(PRODUCT).where(PRODUCT.c.sku == sku))
 
@@ -108,33 +108,40 @@ def prices_of(reader: Reader, skus: Iterable[str]) -> dict[str, dict[str, int]]:
     return _by_sku(reader.all(select))
 
 
-def sold_lines(reader: Reader, skus: Iterable[str], currency: str) -> tuple[Sequence[sa.RowMapping], str | None]:
+def sold_lines(reader: Reader, skus: Iterable[str], currency: str) -> tuple[Sequence[Row], str | None]:
     """What a checkout must know of products, and the version of the terms in force, in one statement.
 
     Returns:
         The active products among `skus` that have a price in `currency`, by SKU; the terms' version.
     """
-    terms = sa.select(_terms_in_force(reader, TERMS.c.version).scalar_subquery().label("terms_version")).subquery()
-    sold = (
-        sa.select(PRODUCT, PRICE.c.amount_minor, PRICE.c.currency)
-        .join(PRICE, PRICE.c.sku == PRODUCT.c.sku)
-        .where(PRODUCT.c.sku.in_(list(skus)), PRODUCT.c.active, PRICE.c.currency == currency)
-        .subquery()
-    )
-    # The join keeps the terms' row even where nothing is sold.
-    select = sa.select(terms, sold).select_from(terms.outerjoin(sold, sa.true())).order_by(sold.c.sku)
-    rows = reader.all(select)
+    rows = reader.all(_SOLD_LINES, skus=list(skus), wanted_currency=currency, now=reader.now)
     return [row for row in rows if row["sku"] is not None], rows[0]["terms_version"]
 
 
-def terms_in_force(reader: Reader) -> sa.RowMapping | None:
+def terms_in_force(reader: Reader) -> Row | None:
     """The terms that were published last."""
-    return reader.one(_terms_in_force(reader, *TERMS.c))
+    return reader.one(_terms_in_force(reader.now, *TERMS.c))
 
 
-def _terms_in_force(reader: Reader, *columns: sa.ColumnElement[Any]) -> sa.Select[Any]:
-    published = sa.select(*columns).where(TERMS.c.published_at <= reader.now)
+def _terms_in_force(now: Any, *columns: sa.ColumnElement[Any]) -> sa.Select[Any]:
+    published = sa.select(*columns).where(TERMS.c.published_at <= now)
     return published.order_by(TERMS.c.published_at.desc(), TERMS.c.version.desc()).limit(1)
+
+
+def _sold_lines() -> sa.Select[Any]:
+    now = sa.bindparam("now", type_=UtcDateTimeColumn)
+    terms = sa.select(_terms_in_force(now, TERMS.c.version).scalar_subquery().label("terms_version")).subquery()
+    sold = (
+        sa.select(PRODUCT, PRICE.c.amount_minor, PRICE.c.currency)
+        .join(PRICE, PRICE.c.sku == PRODUCT.c.sku)
+        .where(any_of(PRODUCT.c.sku, "skus"), PRODUCT.c.active, PRICE.c.currency == sa.bindparam("wanted_currency"))
+        .subquery()
+    )
+    # The join keeps the terms' row even where nothing is sold.
+    return sa.select(terms, sold).select_from(terms.outerjoin(sold, sa.true())).order_by(sold.c.sku)
+
+
+_SOLD_LINES = Statement(_sold_lines())
 
 
 # -- what an import asks and writes ---------------------------------------------------------------------------------
@@ -206,7 +213,7 @@ def _without_prices(row: Row) -> dict[str, Any]:
     return {name: value for name, value in row.items() if name != "prices"}
 
 
-def _by_sku(rows: Iterable[sa.RowMapping]) -> dict[str, dict[str, int]]:
+def _by_sku(rows: Iterable[Row]) -> dict[str, dict[str, int]]:
     prices: dict[str, dict[str, int]] = {}
     for row in rows:
         prices.setdefault(row["sku"], {})[row["currency"]] = row["amount_minor"]

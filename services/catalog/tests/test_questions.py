@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-import sqlalchemy as sa
 
 from catalog.bootstrap import App
 from catalog.settings import Settings
@@ -15,6 +14,7 @@ from catalog.use_cases.import_catalogue import demo_catalogue, import_catalogue
 from catalog.use_cases.list_categories import list_categories
 from catalog.use_cases.list_products import list_products
 from catalog.use_cases.price_lines import price_lines
+from chassis.testing import round_trips
 from kernel.errors import Kind, Refusal
 
 
@@ -99,9 +99,8 @@ def test_an_unknown_product_is_not_found(demo: App) -> None:
 
 
 def test_lines_are_priced_in_one_statement(demo: App) -> None:
-    statements: list[str] = []
-    sa.event.listen(demo.database.engine, "before_cursor_execute", lambda *arguments: statements.append(arguments[2]))
-    answer = price_lines(demo, skus=["HOURLY-120", "LICENCE-BACKUP", "HOURLY-120"], currency="EUR")
+    with round_trips(demo.database) as statements:
+        answer = price_lines(demo, skus=["HOURLY-120", "LICENCE-BACKUP", "HOURLY-120"], currency="EUR")
     assert len([statement for statement in statements if "SELECT" in statement]) == 1
     assert answer == {
         "items": [

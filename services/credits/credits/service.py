@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from chassis.messages import Event
-from chassis.service import Call, Provided, Service, consume, every, rpc
+from chassis.service import Call, Provided, Service, consume_many, every, rpc
 from credits import messages
 from credits.bootstrap import bootstrap
 from credits.storage.tables import FAILURE
 from credits.use_cases.cards_of_orders import cards_of_orders
 from credits.use_cases.claim_card import claim_card
-from credits.use_cases.credit_order import credit_order
+from credits.use_cases.credit_order import credit_orders
 from credits.use_cases.expire_cards import expire_cards
 from credits.use_cases.get_balance import get_balance
 from credits.use_cases.get_card import get_card
@@ -81,9 +81,9 @@ class CreditsService(Service):
     def order_facts(self, call: Call) -> dict[str, Any]:
         return order_facts(self.app, call.caller, **call.data)
 
-    @consume("cart.order_paid.v1", messages.OrderPaid())
-    def on_order_paid(self, event: Event) -> None:
-        credit_order(self.app, event)
+    @consume_many("cart.order_paid.v1", messages.OrderPaid())
+    def on_order_paid(self, events: list[Event]) -> None:
+        credit_orders(self.app, events)
 
     @every(60.0)
     def expire_cards(self) -> None:

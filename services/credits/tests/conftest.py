@@ -20,7 +20,7 @@ from credits.bootstrap import App
 from credits.messages import OrderPaid
 from credits.storage.tables import FAILURE, SUPPORT_CARD
 from credits.use_cases.claim_card import claim_card
-from credits.use_cases.credit_order import credit_order
+from credits.use_cases.credit_order import credit_orders
 from credits.use_cases.get_balance import get_balance
 from credits.use_cases.preview_card import preview_card
 from credits.use_cases.recall_card import recall_card
@@ -71,7 +71,7 @@ class Desk:
 
     def pay(self, *lines: dict[str, Any], order_id: str = "ord_1") -> None:
         """Let an order be paid."""
-        credit_order(self.app, self.order_paid(*lines, order_id=order_id))
+        credit_orders(self.app, [self.order_paid(*lines, order_id=order_id)])
 
     def buy_card(self, credits: int = 300, order_id: str = "ord_1") -> tuple[str, str, str]:
         """Let a card be bought and read its mail: id, number, code."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -10,7 +11,7 @@ from datetime import timedelta
 import pytest
 import sqlalchemy as sa
 
-from chassis.testing import emitted, identity
+from chassis.testing import emitted, identity, round_trips
 from credits.domain import codes
 from credits.messages import Claimed
 from credits.storage.tables import LEDGER_TRANSACTION, SUPPORT_CARD
@@ -150,22 +151,22 @@ def test_every_reason_has_the_same_refusal_to_the_byte(desk):
 def test_every_reason_costs_the_same_work(desk, monkeypatch):
     """The same statements and the same number of MACs and comparisons, whatever is wrong."""
     presented = not_claimable(desk)
-    work: list[str] = []
-    sa.event.listen(desk.database.engine, "before_cursor_execute", lambda *args: work.append(args[2]))
-    for name in ("code_mac", "same_mac"):
-        counted = getattr(codes, name)
-        monkeypatch.setattr(
-            codes, name, lambda *args, counted=counted, name=name: (work.append(name), counted(*args))[1]
-        )
     done = set()
-    for reason, (number, sealed) in presented.items():
-        work.clear()
-        refusal_of(lambda number=number, sealed=sealed: preview_card(
-            desk.app, desk.bolt, number=number, sealed_code=sealed, client_address="192.0.2.7"))  # fmt: skip
-        refusal_of(lambda number=number, sealed=sealed, reason=reason: claim_card(
-            desk.app, desk.bolt, idempotency_key=reason, number=number, sealed_code=sealed,
-            client_address="192.0.2.7"))  # fmt: skip
-        done.add(tuple(work))
+    with round_trips(desk.database) as work:
+        for name in ("code_mac", "same_mac"):
+            counted = getattr(codes, name)
+            monkeypatch.setattr(
+                codes, name, lambda *args, counted=counted, name=name: (work.append(name), counted(*args))[1]
+            )
+        for reason, (number, sealed) in presented.items():
+            work.clear()
+            refusal_of(lambda number=number, sealed=sealed: preview_card(
+                desk.app, desk.bolt, number=number, sealed_code=sealed,
+                client_address="192.0.2.7"))  # fmt: skip
+            refusal_of(lambda number=number, sealed=sealed, reason=reason: claim_card(
+                desk.app, desk.bolt, idempotency_key=reason, number=number, sealed_code=sealed,
+                client_address="192.0.2.7"))  # fmt: skip
+            done.add(tuple(re.sub("'[^']*'", "?", step) for step in work))  # whatever the values
     [same] = done
     assert same.count("code_mac") == same.count("same_mac") == 2
 

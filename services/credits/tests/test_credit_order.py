@@ -13,7 +13,7 @@ from chassis.testing import emitted
 from credits.domain import codes
 from credits.messages import OrderPaid
 from credits.storage.tables import LEDGER_TRANSACTION, SUPPORT_CARD
-from credits.use_cases.credit_order import credit_order
+from credits.use_cases.credit_order import credit_orders
 from credits.use_cases.get_balance import get_balance
 from credits.use_cases.reconcile import reconcile
 
@@ -70,9 +70,9 @@ def test_an_order_without_credits_says_nothing(desk, line):
 
 def test_the_same_event_twice_changes_nothing(desk, line):
     event = desk.order_paid(line("lin_a"), line("lin_b", to="support_card"))
-    credit_order(desk.app, event)
+    credit_orders(desk.app, [event])
     before = emitted(desk.database)
-    credit_order(desk.app, event)
+    credit_orders(desk.app, [event])
     assert emitted(desk.database) == before
     assert count(desk, SUPPORT_CARD) == 1
     assert get_balance(desk.app, desk.acme)["balance"] == 120
@@ -100,7 +100,7 @@ def test_deliveries_at_once_credit_once(postgres_desk, line, same_event):
     lines = [line("lin_a", quantity=2), line("lin_b", quantity=3, to="support_card")]
     events = [desk.order_paid(*lines, event_id="evt_1" if same_event else None) for _ in range(16)]
     with ThreadPoolExecutor(16) as threads:
-        list(threads.map(lambda event: credit_order(desk.app, event), events))
+        list(threads.map(lambda event: credit_orders(desk.app, [event]), events))
     assert get_balance(desk.app, desk.acme)["balance"] == 240
     assert count(desk, SUPPORT_CARD) == 3
     assert count(desk, LEDGER_TRANSACTION) == 4
@@ -112,7 +112,7 @@ def test_many_orders_of_one_organisation_at_once_add_up(postgres_desk, line):
     desk = postgres_desk
     events = [desk.order_paid(line(f"lin_{n}", credits=n), order_id=f"ord_{n}") for n in range(1, 41)]
     with ThreadPoolExecutor(20) as threads:
-        list(threads.map(lambda event: credit_order(desk.app, event), events))
+        list(threads.map(lambda event: credit_orders(desk.app, [event]), events))
     assert get_balance(desk.app, desk.acme)["balance"] == sum(range(1, 41))
     assert reconcile(desk.app) == []
 

@@ -50,7 +50,7 @@ def test_every_method_and_event_fits_its_example():
 
 def test_the_whole_way_through_the_entrypoints(call, desk, line):
     event = desk.order_paid(line("lin_a"), line("lin_b", credits=300, to="support_card"))
-    call.service.on_order_paid(event)
+    call.service.on_order_paid([event])
     [issued] = desk.events("credits.card_issued.v1")
     bearer = {"number": issued["number"],
               "sealed_code": desk.gateway.seal(desk.mails.open(issued["sealed_code"])),

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from chassis.testing import identity
-from credits.use_cases.credit_order import credit_order
+from credits.use_cases.credit_order import credit_orders
 from credits.use_cases.expire_cards import expire_cards
 from credits.use_cases.list_cards import list_cards
 from credits.use_cases.order_facts import order_facts
@@ -109,7 +109,7 @@ def test_an_order_without_credits_has_nothing_to_take_back(desk):
 
 def test_its_event_once_more_brings_nothing_back(desk, order, line):
     desk.take_back()
-    credit_order(desk.app, desk.order_paid(line("lin_a", credits=100)))
+    credit_orders(desk.app, [desk.order_paid(line("lin_a", credits=100))])
     assert desk.balance() == 50
 
 

@@ -5,18 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 from chassis.messages import Event
-from chassis.service import Call, Provided, Service, consume, every, rpc
+from chassis.service import Call, Provided, Service, consume_many, every, rpc
 from notifications import messages
 from notifications.bootstrap import bootstrap
 from notifications.use_cases.list_deliveries import list_deliveries
 from notifications.use_cases.queue_mail import (
-    queue_card,
-    queue_claim_notice,
+    queue_cards,
+    queue_claim_notices,
     queue_instructions,
-    queue_payment_received,
-    queue_receipt,
-    queue_refund_notice,
-    queue_reminder,
+    queue_payments_received,
+    queue_receipts,
+    queue_refund_notices,
+    queue_reminders,
 )
 from notifications.use_cases.send_mails import send_mails
 
@@ -27,40 +27,40 @@ class NotificationsService(Service):
     name = "notifications"
     app = Provided(bootstrap)
 
-    @consume("cart.order_paid.v1", messages.OrderPaid())
-    def on_order_paid(self, event: Event) -> None:
-        """The receipt."""
-        queue_receipt(self.app, event)
+    @consume_many("cart.order_paid.v1", messages.OrderPaid())
+    def on_order_paid(self, events: list[Event]) -> None:
+        """Receipts."""
+        queue_receipts(self.app, events)
 
-    @consume("credits.card_issued.v1", messages.CardIssued())
-    def on_card_issued(self, event: Event) -> None:
-        """The card mail."""
-        queue_card(self.app, event)
+    @consume_many("credits.card_issued.v1", messages.CardIssued())
+    def on_card_issued(self, events: list[Event]) -> None:
+        """Card mails."""
+        queue_cards(self.app, events)
 
-    @consume("credits.card_claimed.v1", messages.CardClaimed())
-    def on_card_claimed(self, event: Event) -> None:
-        """The claim notice."""
-        queue_claim_notice(self.app, event)
+    @consume_many("credits.card_claimed.v1", messages.CardClaimed())
+    def on_card_claimed(self, events: list[Event]) -> None:
+        """Claim notices."""
+        queue_claim_notices(self.app, events)
 
-    @consume("payments.instructions_issued.v1", messages.InstructionsIssued())
-    def on_instructions_issued(self, event: Event) -> None:
+    @consume_many("payments.instructions_issued.v1", messages.InstructionsIssued())
+    def on_instructions_issued(self, events: list[Event]) -> None:
         """How to pay by wire or check."""
-        queue_instructions(self.app, event)
+        queue_instructions(self.app, events)
 
-    @consume("payments.reminder_issued.v1", messages.ReminderIssued())
-    def on_reminder_issued(self, event: Event) -> None:
+    @consume_many("payments.reminder_issued.v1", messages.ReminderIssued())
+    def on_reminder_issued(self, events: list[Event]) -> None:
         """The money has not come yet."""
-        queue_reminder(self.app, event)
+        queue_reminders(self.app, events)
 
-    @consume("payments.receipt_recorded.v1", messages.ReceiptRecorded())
-    def on_receipt_recorded(self, event: Event) -> None:
+    @consume_many("payments.receipt_recorded.v1", messages.ReceiptRecorded())
+    def on_receipt_recorded(self, events: list[Event]) -> None:
         """Some of the money has come, or all of it."""
-        queue_payment_received(self.app, event)
+        queue_payments_received(self.app, events)
 
-    @consume("cart.order_refunded.v1", messages.OrderRefunded())
-    def on_order_refunded(self, event: Event) -> None:
-        """The refund notice."""
-        queue_refund_notice(self.app, event)
+    @consume_many("cart.order_refunded.v1", messages.OrderRefunded())
+    def on_order_refunded(self, events: list[Event]) -> None:
+        """Refund notices."""
+        queue_refund_notices(self.app, events)
 
     @every(5.0)
     def send_mails(self) -> None:

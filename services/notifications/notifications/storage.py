@@ -8,8 +8,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from chassis.persistence import Reader, Transaction, UtcDateTimeColumn, add_messaging_tables
+from chassis.persistence import Reader, Row, Statement, Transaction, UtcDateTimeColumn, add_messaging_tables
 from chassis.persistence.paging import page
+from chassis.persistence.statements import any_of, insertion_if_new
 from kernel.clock import CLOCKS_DIFFER
 from notifications.domain.deliveries import LONGEST_DELAY, State
 
@@ -42,9 +43,9 @@ DELIVERY = sa.Table(
 )  # fmt: skip
 
 
-def add_delivery(tx: Transaction, values: Mapping[str, Any]) -> bool:
-    """Queue a mail unless there is one for the same cause; whether it was queued."""
-    return tx.insert_new(DELIVERY, values)
+def add_delivery(tx: Transaction, values: Mapping[str, Any]) -> None:
+    """Queue a mail, unless there is one for the same cause."""
+    tx.write(insertion_if_new(DELIVERY, tuple(values)), **values)
 
 
 _DUE = (
@@ -52,31 +53,34 @@ _DUE = (
     .where(
         DELIVERY.c.state == State.QUEUED,
         sa.or_(
-            DELIVERY.c.next_attempt_at <= sa.bindparam("now"),
+            DELIVERY.c.next_attempt_at <= sa.bindparam("now", type_=UtcDateTimeColumn),
             # later than any mail waits: the clock that it is from was wrong, and it holds nobody
-            DELIVERY.c.next_attempt_at > sa.bindparam("no_delay"),
-            sa.and_(DELIVERY.c.last_error.is_(None), DELIVERY.c.next_attempt_at > sa.bindparam("no_lease")),
+            DELIVERY.c.next_attempt_at > sa.bindparam("no_delay", type_=UtcDateTimeColumn),
+            sa.and_(
+                DELIVERY.c.last_error.is_(None),
+                DELIVERY.c.next_attempt_at > sa.bindparam("no_lease", type_=UtcDateTimeColumn),
+            ),
         ),
     )
     .order_by(DELIVERY.c.next_attempt_at, DELIVERY.c.id)
-    .limit(sa.bindparam("most"))
+    .limit(sa.bindparam("most", type_=sa.Integer))
     .with_for_update(skip_locked=True)
     .cte("due")  # evaluated once, which a subquery with a limit need not be
 )
-_CLAIM = (
+_CLAIM = Statement(
     sa.update(DELIVERY)
     .where(DELIVERY.c.id == _DUE.c.id)
-    .values(attempts=DELIVERY.c.attempts + 1, next_attempt_at=sa.bindparam("lapses_at"))
+    .values(attempts=DELIVERY.c.attempts + 1, next_attempt_at=sa.bindparam("lapses_at", type_=UtcDateTimeColumn))
     .returning(DELIVERY)
 )
-_MARK_SENT = (
+_MARK_SENT = Statement(
     sa.update(DELIVERY)
-    .where(DELIVERY.c.id.in_(sa.bindparam("ids", expanding=True)), DELIVERY.c.state != State.SENT)
-    .values(state=State.SENT, sent_at=sa.bindparam("now"), last_error=None)
+    .where(any_of(DELIVERY.c.id, "ids"), DELIVERY.c.state != State.SENT)
+    .values(state=State.SENT, sent_at=sa.bindparam("now", type_=UtcDateTimeColumn), last_error=None)
 )
 
 
-def claim_due(tx: Transaction, lease: timedelta, most: int) -> list[sa.RowMapping]:
+def claim_due(tx: Transaction, lease: timedelta, most: int) -> list[Row]:
     """Take the mails that have been due for longest, so that nobody else sends them before the lease lapses.
 
     Args:
@@ -94,11 +98,11 @@ def claim_due(tx: Transaction, lease: timedelta, most: int) -> list[sa.RowMappin
         "no_lease": tx.now + lease + CLOCKS_DIFFER,
         "no_delay": tx.now + max(lease, LONGEST_DELAY) + CLOCKS_DIFFER,
     }
-    rows = tx.execute(_CLAIM, {**times, "most": most}).mappings().all()
+    rows = tx.all(_CLAIM, **times, most=most)
     return sorted(rows, key=lambda row: (row["attempts"], row["id"]))
 
 
-def hand_back(tx: Transaction, claimed: Sequence[sa.RowMapping]) -> None:
+def hand_back(tx: Transaction, claimed: Sequence[Row]) -> None:
     """Undo claims of which no attempt has begun, unless they have lapsed and another attempt has begun since."""
     for delivery in claimed:
         mark_not_sent(tx, delivery, {"attempts": delivery["attempts"] - 1, "next_attempt_at": tx.now})
@@ -106,10 +110,10 @@ def hand_back(tx: Transaction, claimed: Sequence[sa.RowMapping]) -> None:
 
 def mark_sent(tx: Transaction, delivery_ids: Sequence[str]) -> None:
     """The mail server has taken these mails: nothing that another attempt says can change that."""
-    tx.execute(_MARK_SENT, {"ids": list(delivery_ids), "now": tx.now})
+    tx.write(_MARK_SENT, ids=list(delivery_ids), now=tx.now)
 
 
-def mark_not_sent(tx: Transaction, claimed: sa.RowMapping, values: Mapping[str, Any]) -> None:
+def mark_not_sent(tx: Transaction, claimed: Row, values: Mapping[str, Any]) -> None:
     """Note how an attempt ended, unless the claim has lapsed and another attempt has begun since.
 
     Args:
@@ -130,7 +134,7 @@ def mark_not_sent(tx: Transaction, claimed: sa.RowMapping, values: Mapping[str, 
 
 def list_deliveries(
     reader: Reader, *, cause_prefix: str | None, order_id: str | None, limit: int, cursor: str | None
-) -> tuple[Sequence[sa.RowMapping], str | None]:
+) -> tuple[Sequence[Row], str | None]:
     """One page of deliveries, newest first, without their payloads.
 
     Raises:

@@ -16,7 +16,7 @@ from notifications.domain.deliveries import MailKind
 from notifications.messages import RPC_EXAMPLES, DeliveryList, ListDeliveries
 from notifications.transports import FolderTransport
 from notifications.use_cases.list_deliveries import list_deliveries
-from notifications.use_cases.queue_mail import queue_card, queue_receipt
+from notifications.use_cases.queue_mail import queue_cards, queue_receipts
 from notifications.use_cases.send_mails import send_mails
 
 ALL = {"cause_prefix": None, "order_id": None, "limit": 20, "cursor": None}
@@ -30,9 +30,9 @@ def app(
     """Mails of three cards and a receipt; all but the receipt have been sent."""
     app = make_app(migrated("notifications"), FolderTransport(tmp_path))
     for number in range(3):
-        queue_card(app, event(MailKind.CARD, card_id=f"scc_{number}", order_id=f"ord_{number}"))
+        queue_cards(app, [event(MailKind.CARD, card_id=f"scc_{number}", order_id=f"ord_{number}")])
     send_mails(app)
-    queue_receipt(app, event(MailKind.RECEIPT, order_id="ord_0"))
+    queue_receipts(app, [event(MailKind.RECEIPT, order_id="ord_0")])
     return app
 
 

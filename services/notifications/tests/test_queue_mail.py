@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,6 @@ import pytest
 import sqlalchemy as sa
 from marshmallow import ValidationError
 
-from chassis.context import RequestContext, entered
 from chassis.messages import Event
 from chassis.persistence import Database
 from chassis.persistence.tables import INBOX
@@ -24,13 +24,13 @@ from notifications.use_cases.send_mails import send_mails
 
 CLAIM_CODE = "7K2M-Q9TX-04HB-ZZ5V-W8YN-3"
 HANDLERS = {
-    MailKind.RECEIPT: queue_mail.queue_receipt,
-    MailKind.CARD: queue_mail.queue_card,
-    MailKind.CARD_CLAIMED: queue_mail.queue_claim_notice,
+    MailKind.RECEIPT: queue_mail.queue_receipts,
+    MailKind.CARD: queue_mail.queue_cards,
+    MailKind.CARD_CLAIMED: queue_mail.queue_claim_notices,
     MailKind.PAYMENT_INSTRUCTIONS: queue_mail.queue_instructions,
-    MailKind.PAYMENT_REMINDER: queue_mail.queue_reminder,
-    MailKind.PAYMENT_RECEIVED: queue_mail.queue_payment_received,
-    MailKind.REFUND: queue_mail.queue_refund_notice,
+    MailKind.PAYMENT_REMINDER: queue_mail.queue_reminders,
+    MailKind.PAYMENT_RECEIVED: queue_mail.queue_payments_received,
+    MailKind.REFUND: queue_mail.queue_refund_notices,
 }
 
 
@@ -59,9 +59,8 @@ def app(migrated: Callable[..., Database], make_app: Callable[..., App], tmp_pat
 def test_an_event_queues_one_mail_to_its_buyer(
     app: App, event: Callable[..., Event], kind: MailKind, cause: str
 ) -> None:
-    caused = event(kind)
-    with entered(RequestContext("cor_http")):
-        HANDLERS[kind](app, caused)
+    caused = replace(event(kind), correlation_id="cor_http")
+    HANDLERS[kind](app, [caused])
 
     (row,) = rows(app.database)
     assert (row["kind"], row["cause"], row["state"], row["attempts"]) == (kind, cause, "queued", 0)
@@ -78,7 +77,7 @@ def test_redelivered_and_emitted_again_it_is_still_one_mail(
     first, again = event(kind), event(kind)
     assert first.id != again.id
     for delivered in (first, first, again, first):
-        HANDLERS[kind](app, delivered)
+        HANDLERS[kind](app, [delivered])
         send_mails(app)
 
     assert len(rows(app.database)) == 1
@@ -87,8 +86,8 @@ def test_redelivered_and_emitted_again_it_is_still_one_mail(
 
 
 def test_two_cards_are_two_mails(app: App, event: Callable[..., Event], tmp_path: Path) -> None:
-    queue_mail.queue_card(app, event(MailKind.CARD, card_id="scc_1"))
-    queue_mail.queue_card(app, event(MailKind.CARD, card_id="scc_2"))
+    queue_mail.queue_cards(app, [event(MailKind.CARD, card_id="scc_1")])
+    queue_mail.queue_cards(app, [event(MailKind.CARD, card_id="scc_2")])
 
     assert send_mails(app) == 2
     assert len(list((tmp_path / "mail").iterdir())) == 2
@@ -102,14 +101,14 @@ def test_the_sender_is_woken_after_the_commit_and_only_then(
     app = make_app(database, FolderTransport(tmp_path), lambda: seen.append(len(rows(database))))
     card = event(MailKind.CARD)
 
-    queue_mail.queue_card(app, card)
-    queue_mail.queue_card(app, card)  # handled before: there is nothing to send
+    queue_mail.queue_cards(app, [card])
+    queue_mail.queue_cards(app, [card])  # handled before: there is nothing to send
 
     assert seen == [1]
 
 
 def test_no_claim_code_is_stored_before_or_after_sending(app: App, event: Callable[..., Event], tmp_path: Path) -> None:
-    queue_mail.queue_card(app, event(MailKind.CARD))
+    queue_mail.queue_cards(app, [event(MailKind.CARD)])
     assert_not_stored(app.database, CLAIM_CODE)
     assert send_mails(app) == 1
     assert_not_stored(app.database, CLAIM_CODE)

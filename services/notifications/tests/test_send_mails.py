@@ -20,7 +20,7 @@ from notifications.domain.deliveries import FailureKind, MailKind
 from notifications.mail import Mail
 from notifications.storage import DELIVERY, claim_due
 from notifications.transports import FolderTransport, NotSent, Session, Transport
-from notifications.use_cases.queue_mail import queue_card
+from notifications.use_cases.queue_mail import queue_cards
 from notifications.use_cases.send_mails import BATCH, send_mails
 
 MakeApp = Callable[..., App]
@@ -65,7 +65,7 @@ def queue(event: MakeEvent) -> Callable[..., None]:
     def make(app: App, count: int = 1, **buyer: str) -> None:
         to = {"email": "ada@acme.example", "name": "Ada", "language": "en", **buyer}
         for number in range(count):
-            queue_card(app, event(MailKind.CARD, card_id=f"scc_{to['email']}_{number}", buyer=to))
+            queue_cards(app, [event(MailKind.CARD, card_id=f"scc_{to['email']}_{number}", buyer=to)])
 
     return make
 
@@ -264,8 +264,8 @@ def test_a_sealed_code_that_cannot_be_opened_holds_up_nobody(
     database: Database, make_app: MakeApp, event: MakeEvent, smtp: Any
 ) -> None:
     app = make_app(database, smtp.transport)
-    queue_card(app, event(MailKind.CARD, card_id="scc_bad", sealed_code="bm90IHNlYWxlZA=="))
-    queue_card(app, event(MailKind.CARD, card_id="scc_good"))
+    queue_cards(app, [event(MailKind.CARD, card_id="scc_bad", sealed_code="bm90IHNlYWxlZA==")])
+    queue_cards(app, [event(MailKind.CARD, card_id="scc_good")])
 
     assert send_mails(app) == 1
     assert states(database) == [("queued", 1, "ValueError"), ("sent", 1, None)]

@@ -11,7 +11,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from chassis.persistence import Reader, Transaction, UtcDateTimeColumn
+from chassis.persistence import Reader, Row, Transaction, UtcDateTimeColumn
 from chassis.persistence.paging import page
 from payments.domain.remittances import Reason
 from payments.domain.states import ENTERED_FROM, RefundState, State
@@ -94,12 +94,12 @@ def awaited() -> sa.Select[Any]:
     )
 
 
-def find_instructions(reader: Reader, order_id: str) -> sa.RowMapping | None:
+def find_instructions(reader: Reader, order_id: str) -> Row | None:
     """An order's intent with its instructions; None if it has none."""
     return reader.one(awaited().where(INTENT.c.order_id == order_id))
 
 
-def lock_intent(tx: Transaction, order_id: str) -> sa.RowMapping | None:
+def lock_intent(tx: Transaction, order_id: str) -> Row | None:
     """An order's intent, which nobody else records money for, ends or changes until the transaction ends."""
     return tx.one(sa.select(*_INTENT_COLUMNS, INTENT.c.method).where(INTENT.c.order_id == order_id).with_for_update())
 
@@ -153,7 +153,7 @@ def await_again(tx: Transaction, intent_id: str) -> None:
     )
 
 
-def claim_next_step(tx: Transaction) -> sa.RowMapping | None:
+def claim_next_step(tx: Transaction) -> Row | None:
     """The intent that has waited longest for its reminder or its end, locked; other processes pass over it."""
     return tx.one(
         awaited()
@@ -204,7 +204,7 @@ def add_receipt(tx: Transaction, values: Mapping[str, Any]) -> bool:
     return tx.insert_new(RECEIPT, values)
 
 
-def find_receipt(reader: Reader, method: str, bank_key: str) -> sa.RowMapping | None:
+def find_receipt(reader: Reader, method: str, bank_key: str) -> Row | None:
     """A receipt by its natural key, with the order it was recorded for."""
     return reader.one(
         sa.select(RECEIPT, INTENT.c.order_id, INTENT.c.order_number)
@@ -218,7 +218,7 @@ def add_surplus(tx: Transaction, values: Mapping[str, Any]) -> None:
     tx.execute(sa.insert(SURPLUS).values(**values, noted_at=tx.now))
 
 
-def receipts_without_surplus(tx: Transaction, intent_id: str) -> Sequence[sa.RowMapping]:
+def receipts_without_surplus(tx: Transaction, intent_id: str) -> Sequence[Row]:
     """The receipts of a locked intent that have not been set aside."""
     return tx.all(
         sa.select(RECEIPT)
@@ -230,7 +230,7 @@ def receipts_without_surplus(tx: Transaction, intent_id: str) -> Sequence[sa.Row
 
 def page_of_surplus(
     reader: Reader, reason: str | None, order_id: str | None, limit: int, cursor: str | None
-) -> tuple[Sequence[sa.RowMapping], str | None]:
+) -> tuple[Sequence[Row], str | None]:
     """One page of money that had nothing to pay for, newest first.
 
     Raises:
@@ -250,7 +250,7 @@ def page_of_surplus(
     return page(reader, query, SURPLUS.c.id, limit, cursor)
 
 
-def page_of_intents(reader: Reader, limit: int, cursor: str | None) -> tuple[Sequence[sa.RowMapping], str | None]:
+def page_of_intents(reader: Reader, limit: int, cursor: str | None) -> tuple[Sequence[Row], str | None]:
     """One page of all intents, newest first, with what came of each: captured attempts, receipts that completed it,
     the sum of its receipts, what of that was set aside, and what was given back.
 

@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
 
-from chassis.persistence import Reader, Transaction, UtcDateTimeColumn, add_messaging_tables
+from chassis.persistence import (
+    IntegrityError,
+    Reader,
+    Row,
+    Statement,
+    Transaction,
+    UtcDateTimeColumn,
+    add_messaging_tables,
+)
+from chassis.persistence.statements import one_of, violates
 from kernel.clock import CLOCKS_DIFFER
 from kernel.money import Money
 from payments.domain.provider import LONGEST_PAUSE_S, Attempt, Captured, Refund, Refunded
@@ -122,25 +132,49 @@ WEBHOOK_EVENT = sa.Table(
 )
 
 
+_FIND_INTENT = Statement(
+    sa.select(INTENT, ATTEMPT.c.decline_code, ATTEMPT.c.card_brand, ATTEMPT.c.card_last4)
+    .outerjoin(ATTEMPT, ATTEMPT.c.intent_id == INTENT.c.id)
+    .where(INTENT.c.order_id == sa.bindparam("order_id"))
+    .order_by(ATTEMPT.c.created_at.desc(), ATTEMPT.c.id.desc())
+    .limit(1)
+)
+
+
 def add_intent(tx: Transaction, values: dict[str, Any], state: State = State.PROCESSING) -> bool:
     """Store a new intent; False if its order has one already."""
     return tx.insert_new(INTENT, {**values, "state": state, "created_at": tx.now, "updated_at": tx.now})
 
 
+def begin_intent(tx: Transaction, values: dict[str, Any]) -> None:
+    """Store a new intent in state `processing`.
+
+    Raises:
+        IntegrityError: its order has one already (with the next statement or the commit).
+    """
+    tx.insert(INTENT, {**values, "state": State.PROCESSING, "created_at": tx.now, "updated_at": tx.now})
+
+
+def has_intent(error: IntegrityError) -> bool:
+    """Whether an intent could not be stored because its order has one."""
+    return violates(error, "payment_intent_order_id_key", "payment_intent.order_id")
+
+
 def add_attempt(tx: Transaction, attempt: Attempt, lease: timedelta) -> None:
     """Store a new attempt in state `processing`, which belongs to the caller for `lease`."""
-    tx.execute(
-        sa.insert(ATTEMPT).values(
-            id=attempt.id,
-            intent_id=attempt.intent_id,
-            provider_key=attempt.key,
-            provider_token=attempt.token,
-            state=State.PROCESSING,
-            checks=attempt.checks,
-            next_check_at=tx.now + lease,
-            created_at=tx.now,
-            updated_at=tx.now,
-        )
+    tx.insert(
+        ATTEMPT,
+        {
+            "id": attempt.id,
+            "intent_id": attempt.intent_id,
+            "provider_key": attempt.key,
+            "provider_token": attempt.token,
+            "state": State.PROCESSING,
+            "checks": attempt.checks,
+            "next_check_at": tx.now + lease,
+            "created_at": tx.now,
+            "updated_at": tx.now,
+        },
     )
 
 
@@ -149,15 +183,9 @@ def has_attempt(reader: Reader, attempt_id: str) -> bool:
     return reader.scalar(sa.select(ATTEMPT.c.id).where(ATTEMPT.c.id == attempt_id)) is not None
 
 
-def find_intent(reader: Reader, order_id: str) -> sa.RowMapping | None:
+def find_intent(reader: Reader, order_id: str) -> Row | None:
     """An order's intent with what is known from its newest attempt, if it has one: its decline code and its card."""
-    return reader.one(
-        sa.select(INTENT, ATTEMPT.c.decline_code, ATTEMPT.c.card_brand, ATTEMPT.c.card_last4)
-        .outerjoin(ATTEMPT, ATTEMPT.c.intent_id == INTENT.c.id)
-        .where(INTENT.c.order_id == order_id)
-        .order_by(ATTEMPT.c.created_at.desc(), ATTEMPT.c.id.desc())
-        .limit(1)
-    )
+    return reader.one(_FIND_INTENT, order_id=order_id)
 
 
 def claim_due_attempt(tx: Transaction, lease: timedelta, order_id: str | None = None) -> Attempt | None:
@@ -242,7 +270,7 @@ def _attempts_under_way() -> sa.Select[Any]:
     )
 
 
-def _claimed(tx: Transaction, row: sa.RowMapping, lease: timedelta, void_requested_at: datetime | None) -> Attempt:
+def _claimed(tx: Transaction, row: Row, lease: timedelta, void_requested_at: datetime | None) -> Attempt:
     checks = row["checks"] + 1
     _change(
         tx, ATTEMPT, row["id"], next_check_at=tx.now + lease, checks=checks, void_requested_at=void_requested_at
@@ -268,7 +296,7 @@ def mark_attempt_failed(tx: Transaction, attempt: Attempt, decline_code: str) ->
 # --- refunds ---
 
 
-def lock_intent(tx: Transaction, order_id: str) -> sa.RowMapping | None:
+def lock_intent(tx: Transaction, order_id: str) -> Row | None:
     """An order's intent, which nobody else may lock until the transaction ends: with the charge that captured it, and
     `refunded_minor`, which is given back already or about to be.
     """
@@ -300,7 +328,7 @@ def add_refund(tx: Transaction, refund: Refund, reason: str, lease: timedelta) -
     )
 
 
-def find_refund(reader: Reader, refund_id: str) -> sa.RowMapping | None:
+def find_refund(reader: Reader, refund_id: str) -> Row | None:
     """A refund with its order and currency."""
     return reader.one(_REFUND_WITH_INTENT.where(REFUND.c.id == refund_id))
 
@@ -373,9 +401,14 @@ def _enter(tx: Transaction, state: State, attempt: Attempt, **facts: Any) -> boo
 
 
 def _guarded(tx: Transaction, table: sa.Table, row_id: str, state: State, values: dict[str, Any]) -> bool:
-    allowed = sorted(ENTERED_FROM[state])
-    statement = sa.update(table).where(table.c.id == row_id, table.c.state.in_(allowed))
-    return tx.execute(statement.values(**values, updated_at=tx.now)).rowcount == 1
+    return tx.change(_entering(table, state, tuple(values)), row_id=row_id, **values, updated_at=tx.now) == 1
+
+
+@cache
+def _entering(table: sa.Table, state: State, columns: tuple[str, ...]) -> Statement:
+    values = {name: sa.bindparam(name, type_=table.c[name].type) for name in (*columns, "updated_at")}
+    allowed = one_of(table.c.state, sorted(ENTERED_FROM[state]))
+    return Statement(sa.update(table).where(table.c.id == sa.bindparam("row_id"), allowed).values(values))
 
 
 def _change(tx: Transaction, table: sa.Table, row_id: str, **values: Any) -> None:

@@ -66,4 +66,7 @@ def read_event(arrived: Arrived, subscription: Subscription, schema: Schema) -> 
         data = compiled(schema).load(envelope["data"])
     except ValidationError as error:
         raise Malformed("data:" + ",".join(sorted(map(str, error.messages)))[:80]) from error
-    return Event(envelope["id"], envelope["type"], envelope["occurred_at"], data, subscription.queue, arrived.attempt)
+    return Event(
+        envelope["id"], envelope["type"], envelope["occurred_at"], data, subscription.queue, arrived.attempt,
+        arrived.context.correlation_id,
+    )  # fmt: skip

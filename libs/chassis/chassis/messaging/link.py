@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from copy import copy
 from functools import partial
 from typing import Any
 
@@ -187,6 +188,21 @@ class Link:
             return
         with self._writing:
             self.channel.basic_ack(delivery_tag)
+
+    def ack_through(self, delivery_tags: Sequence[Any]) -> None:
+        """Tell the broker that messages of this channel are done with: these, and all that came before the last."""
+        with self._writing:
+            if self.connection.transport.driver_type == "memory":
+                for delivery_tag in delivery_tags:
+                    self.channel.basic_ack(delivery_tag)
+            else:
+                self.channel.basic_ack(delivery_tags[-1], multiple=True)
+
+    def branch(self) -> Link:
+        """The same connection by a channel of its own, whose deliveries are acknowledged apart from the others."""
+        other = copy(self)
+        other.channel = self.connection.channel()
+        return other
 
     def requeue(self, delivery_tag: Any) -> None:
         """Give a message back to its queue."""

@@ -23,8 +23,9 @@ from chassis import failpoints
 from chassis.messaging.inmemory import Unroutable
 from chassis.messaging.link import Link, connect, is_memory
 from chassis.messaging.topology import event_exchange
-from chassis.persistence.database import Database, OutboxRow
-from chassis.persistence.tables import OUTBOX
+from chassis.persistence.database import Database, OutboxRow, Transaction
+from chassis.persistence.statements import Statement, any_of
+from chassis.persistence.tables import OUTBOX, UtcDateTimeColumn
 from kernel.errors import Refusal
 
 _log = logging.getLogger(__name__)
@@ -33,8 +34,18 @@ _log = logging.getLogger(__name__)
 #: the clock of its process was ahead, and nothing must wait until ours catches up.
 _FORGOTTEN_AFTER = timedelta(seconds=5)
 _SWEEP_EVERY_S = 5.0
+#: How long a row that was sent may wait to be marked as such. Whoever dies meanwhile leaves events that are sent twice,
+#: which the inboxes drop; marking many at once spares a transaction for each event.
+_MARK_WITHIN_S = 0.25
 _BATCH = 200
 _CONFIRM_TIMEOUT_S = 10.0
+
+
+_MARK_SENT = Statement(
+    sa.update(OUTBOX)
+    .where(any_of(OUTBOX.c.id, "ids"))
+    .values(sent_at=sa.bindparam("now", type_=UtcDateTimeColumn))
+)  # fmt: skip
 
 
 class NotConfirmed(Exception):
@@ -163,6 +174,9 @@ class Relay:
         self._wake = threading.Event()
         self._stopping = threading.Event()
         self._rows: deque[OutboxRow] = deque()
+        #: Sent and confirmed, but not marked yet; and when they must be (`time.monotonic()`).
+        self._sent: list[str] = []
+        self._mark_at = 0.0
         self._requests: deque[_Request] = deque()
         self._publisher: ConfirmedPublisher | None = None
         self._thread: threading.Thread | None = None
@@ -232,7 +246,10 @@ class Relay:
                 while self._rows:
                     self._send_offered()
                     self._serve_requests()
-                if time.monotonic() >= next_sweep:
+                now = time.monotonic()
+                if self._sent and (now >= min(self._mark_at, next_sweep) or self._stopping.is_set()):
+                    self._mark_sent()
+                if now >= next_sweep:
                     next_sweep = time.monotonic() + _SWEEP_EVERY_S
                     link.drain(0.001)  # notice a heartbeat, or that the broker has gone
                     link.beat()
@@ -240,16 +257,25 @@ class Relay:
             except Refusal:
                 # the database is away. Retries need the broker only, so the link stays; a sweep finds what is unmarked
                 _log.warning("the relay cannot reach its database")
-            if self._stopping.is_set():
+                self._mark_at = time.monotonic() + _SWEEP_EVERY_S
+            if self._stopping.is_set() and not self._rows:
                 return True
-            self._wake.wait(max(0.0, next_sweep - time.monotonic()))
+            next_turn = min(next_sweep, self._mark_at) if self._sent else next_sweep
+            self._wake.wait(max(0.0, next_turn - time.monotonic()))
 
     def _send_offered(self) -> None:
         rows = [self._rows.popleft() for _ in range(min(_BATCH, len(self._rows)))]
-        if rows:
-            sent = self._send(rows)
-            with self._database.transaction() as transaction:
-                self._mark_sent(transaction.connection, sent, transaction.now)
+        sent = self._send(rows)
+        if sent and not self._sent:
+            self._mark_at = time.monotonic() + _MARK_WITHIN_S
+        self._sent += sent
+        if len(self._sent) >= _BATCH:
+            self._mark_sent()
+
+    def _mark_sent(self) -> None:
+        with self._database.transaction() as transaction:
+            self._mark(transaction, self._sent)
+        self._sent = []
 
     def _serve_requests(self) -> None:
         while self._requests:
@@ -281,10 +307,10 @@ class Relay:
                 _log.error("nobody listens to %s: event %s stays in the outbox", row["type"], row["id"])
         return [message.message_id for message in batch if message.confirmed]
 
-    def _mark_sent(self, connection: sa.Connection, ids: Sequence[str], now: Any) -> None:
+    def _mark(self, transaction: Transaction, ids: Sequence[str]) -> None:
         if ids:
             failpoints.reach("relay.published")
-            connection.execute(sa.update(OUTBOX).where(OUTBOX.c.id.in_(ids)).values(sent_at=now))
+            transaction.write(_MARK_SENT, ids=ids, now=transaction.now)
 
     def _sweep(self) -> None:
         """Send what was forgotten. Two relays never take the same rows (SKIP LOCKED)."""
@@ -304,7 +330,7 @@ class Relay:
                     .with_for_update(skip_locked=True)
                 )
                 sent = self._send(rows) if rows else []
-                self._mark_sent(transaction.connection, sent, transaction.now)
+                self._mark(transaction, sent)
             if len(rows) < _BATCH or not sent:
                 return
 

@@ -1,8 +1,11 @@
 """Storage: the engine, the unit of work with its outbox and inbox, column types, migrations, idempotency keys,
 counted failures."""
 
+from sqlalchemy.exc import IntegrityError
+
 from chassis.persistence.database import Database, Reader, Transaction
 from chassis.persistence.idempotency import Answer, IdempotencyKeys, find_answer, request_hash
+from chassis.persistence.statements import Row, Statement
 from chassis.persistence.tables import UtcDateTimeColumn, add_messaging_tables
 from chassis.persistence.throttle import Throttle, failure_columns, failure_table, network_of, subject
 
@@ -10,7 +13,10 @@ __all__ = [
     "Answer",
     "Database",
     "IdempotencyKeys",
+    "IntegrityError",
     "Reader",
+    "Row",
+    "Statement",
     "Throttle",
     "Transaction",
     "UtcDateTimeColumn",

@@ -4,29 +4,62 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import postgresql
 
 from chassis import context, failpoints
 from chassis.messages import Event, EventType, dump_checked
-from chassis.persistence.tables import INBOX, OUTBOX
+from chassis.persistence import sqlite
+from chassis.persistence.postgres import PostgresConnection, PostgresSession
+from chassis.persistence.sqlite import SqliteSession
+from chassis.persistence.statements import Row, Statement, insertion, insertion_if_new
+from chassis.persistence.tables import INBOX, OUTBOX, UtcDateTimeColumn
 from kernel.clock import Clock, SystemClock, rfc3339
 from kernel.errors import unavailable
 from kernel.ids import new_id
 
 OutboxRow = dict[str, Any]
 
+_NOTE_HANDLED = Statement(
+    postgresql.insert(INBOX)
+    .from_select(
+        ["consumer", "event_id", "handled_at"],
+        sa.select(
+            sa.bindparam("consumer", type_=sa.String),
+            sa.func.unnest(sa.bindparam("ids", type_=postgresql.ARRAY(sa.String))),
+            sa.bindparam("moment", type_=UtcDateTimeColumn),
+        ),
+    )
+    .on_conflict_do_nothing()
+    .returning(INBOX.c.event_id)
+)
+
+
+class Session(Protocol):
+    """What executes statements on a connection; see `chassis.persistence.postgres`."""
+
+    def begin(self) -> None: ...
+    def commit(self) -> None: ...
+    def roll_back(self) -> None: ...
+    def rows(self, statement: Statement, values: Row) -> Sequence[Row]: ...
+    def change(self, statement: Statement, values: Row) -> int: ...
+    def write(self, statement: Statement, values: Row) -> None: ...
+
 
 class Reader:
-    """Statements, and short ways to their results."""
+    """Statements, and short ways to their results.
 
-    def __init__(self, connection: sa.Connection, now: datetime) -> None:
+    What is asked often is a `Statement`, made once, with its values as keywords; anything else is SQLAlchemy's own.
+    """
+
+    def __init__(self, connection: sa.Connection, session: Session, now: datetime) -> None:
         self.connection = connection
+        self._session = session
         #: The moment this unit of work began, for every row it writes.
         self.now = now
 
@@ -39,26 +72,53 @@ class Reader:
         """Run a statement; `parameters` may be one mapping or a list of them."""
         return self.connection.execute(statement, parameters)
 
-    def one(self, statement: sa.Executable) -> sa.RowMapping | None:
+    def one(self, statement: sa.Executable | Statement, /, **values: Any) -> Row | None:
         """The first row as a mapping, or None."""
+        if isinstance(statement, Statement):
+            found = self._session.rows(statement, values)
+            return found[0] if found else None
         return self.connection.execute(statement).mappings().first()
 
-    def all(self, statement: sa.Executable) -> Sequence[sa.RowMapping]:
+    def all(self, statement: sa.Executable | Statement, /, **values: Any) -> Sequence[Row]:
         """All rows as mappings."""
+        if isinstance(statement, Statement):
+            return self._session.rows(statement, values)
         return self.connection.execute(statement).mappings().all()
 
-    def scalar(self, statement: sa.Executable) -> Any:
+    def scalar(self, statement: sa.Executable | Statement, /, **values: Any) -> Any:
         """The first column of the first row, or None."""
+        if isinstance(statement, Statement):
+            found = self.one(statement, **values)
+            return None if found is None else next(iter(found.values()))
         return self.connection.execute(statement).scalar()
 
 
 class Transaction(Reader):
     """An open transaction. What is emitted leaves for the bus if, and only if, it commits."""
 
-    def __init__(self, connection: sa.Connection, now: datetime) -> None:
-        super().__init__(connection, now)
+    def __init__(self, connection: sa.Connection, session: Session, now: datetime) -> None:
+        super().__init__(connection, session, now)
         self.outbox: list[OutboxRow] = []
         self._after_commit: list[Callable[[], None]] = []
+
+    def write(self, statement: Statement, /, **values: Any) -> None:
+        """Change something, without looking at what came of it.
+
+        On PostgreSQL the statement leaves with the next one that is looked at, or with the commit; so does its error.
+        """
+        self._session.write(statement, values)
+
+    def insert(self, table: sa.Table, values: Mapping[str, Any]) -> None:
+        """Insert a row, as `write` does.
+
+        A row that has its unique key already is an `sqlalchemy.exc.IntegrityError`: of the next statement that is
+        looked at, or of the commit.
+        """
+        self.write(insertion(table, tuple(values)), **values)
+
+    def change(self, statement: Statement, /, **values: Any) -> int:
+        """Change something; how many rows it was."""
+        return self._session.change(statement, values)
 
     def emit(self, event_type: EventType, data: Mapping[str, Any]) -> str:
         """Write an event into the outbox; the relay sends it after the commit.
@@ -94,22 +154,43 @@ class Transaction(Reader):
         """Note in the inbox that this consumer handles the event; False if it has done so before."""
         return self.insert_new(INBOX, {"consumer": event.consumer, "event_id": event.id, "handled_at": self.now})
 
+    def accept_each(self, events: Sequence[Event]) -> Iterator[Event]:
+        """Those of some events of one consumer that it has not handled before, each while its context is at hand."""
+        first_of = {event.id: event for event in reversed(events)}
+        fresh = self._note_handled(events)
+        return self.each([event for event in events if event.id in fresh and first_of[event.id] is event])
+
+    def each(self, events: Iterable[Event]) -> Iterator[Event]:
+        """Events one after the other, each while its context is at hand: what is emitted then is caused by it."""
+        outer = context.current()
+        for event in events:
+            context.enter(context.RequestContext(event.correlation_id))
+            yield event
+        if outer is not None:
+            context.enter(outer)
+
+    def _note_handled(self, events: Sequence[Event]) -> set[str]:
+        if self.is_sqlite or len(events) == 1:
+            return {event.id for event in events if self.accept(event)}
+        (consumer,) = {event.consumer for event in events}
+        # in one order, so that two processes with the same events wait for each other in a row, not in a circle
+        ids = sorted({event.id for event in events})
+        return {row["event_id"] for row in self.all(_NOTE_HANDLED, consumer=consumer, ids=ids, moment=self.now)}
+
     def insert_new(self, table: sa.Table, values: Mapping[str, Any]) -> bool:
         """Insert a row unless one with the same unique key exists; whether it was inserted.
 
         Waits for another transaction that is inserting the same key, and is False once that has committed.
         """
-        insert = (sqlite if self.is_sqlite else postgresql).insert
-        result = self.connection.execute(insert(table).values(**values).on_conflict_do_nothing())
-        return result.rowcount == 1
+        return self.change(insertion_if_new(table, tuple(values)), **values) == 1
 
     def after_commit(self, call: Callable[[], None]) -> None:
         """Have `call` called once this transaction has committed (never if it does not)."""
         self._after_commit.append(call)
 
     def _flush_outbox(self) -> None:
-        if self.outbox:
-            self.connection.execute(sa.insert(OUTBOX), self.outbox)
+        for row in self.outbox:
+            self.insert(OUTBOX, row)
 
     def _committed(self) -> None:
         for call in self._after_commit:
@@ -128,26 +209,23 @@ class Database:
     def __init__(self, url: str, clock: Clock | None = None, pool_size: int = 10) -> None:
         self.clock = clock or SystemClock()
         self.url = sa.make_url(url)
-        options: dict[str, Any] = {}
+        pooling = {"poolclass": sa.QueuePool, "pool_size": pool_size, "max_overflow": pool_size, "pool_timeout": 5}
+        # an error in a log must not carry what was written
+        quiet = {"hide_parameters": True}
         self._writer: threading.Lock | None = None
         if self.url.get_backend_name() == "sqlite":
             # One writer at a time: a greenlet that waited inside SQLite would hold up every other (reliability 14).
             self._writer = threading.Lock()
-            options["connect_args"] = {"check_same_thread": False, "timeout": 15}
-        self.engine = sa.create_engine(
-            self.url,
-            pool_size=pool_size,
-            max_overflow=pool_size,
-            pool_timeout=5,
-            poolclass=sa.QueuePool,
-            hide_parameters=True,  # an error in a log must not carry what was written
-            **options,
-        )
-        if self._writer:
-            sa.event.listen(self.engine, "connect", _prepare_sqlite)
-            self._reading = self.engine
+            options = {"connect_args": {"check_same_thread": False, "timeout": 15}}
+            self._pooled = self.engine = sa.create_engine(self.url, **quiet, **pooling, **options)
+            sa.event.listen(self.engine, "connect", sqlite.prepare)
         else:
-            self._reading = self.engine.execution_options(isolation_level="AUTOCOMMIT")
+            #: For migrations and tests: SQLAlchemy as it comes, a connection for each use.
+            self.engine = sa.create_engine(self.url, **quiet, poolclass=sa.NullPool)
+            self._pooled = sa.create_engine(
+                self.url, **quiet, **pooling, isolation_level="AUTOCOMMIT", pool_reset_on_return=None,
+                connect_args={"connection_factory": PostgresConnection},
+            )  # fmt: skip
         #: Called with the outbox rows of each commit; the relay sets it.
         self.on_outbox: Callable[[list[OutboxRow]], None] = lambda _rows: None
 
@@ -158,17 +236,17 @@ class Database:
         Raises:
             Refusal: `unavailable` when the database does not answer or the pool is exhausted.
         """
-        with self._translated(), self._one_writer(), self.engine.connect() as connection:
-            if self._writer:
-                connection.exec_driver_sql("BEGIN IMMEDIATE")
-            transaction = Transaction(connection, self.clock.now())
+        with self._translated(), self._one_writer(), self._pooled.connect() as connection:
+            session = self._session(connection)
+            session.begin()
+            transaction = Transaction(connection, session, self.clock.now())
             token = context.transaction_open.set(True)
             try:
                 yield transaction
                 transaction._flush_outbox()
-                connection.commit()
+                session.commit()
             except BaseException:
-                connection.rollback()
+                session.roll_back()
                 raise
             finally:
                 context.transaction_open.reset(token)
@@ -180,8 +258,13 @@ class Database:
     @contextmanager
     def reading(self) -> Iterator[Reader]:
         """Statements that each see the newest committed state; for look-ups that change nothing."""
-        with self._translated(), self._reading.connect() as connection:
-            yield Reader(connection, self.clock.now())
+        with self._translated(), self._pooled.connect() as connection:
+            session = self._session(connection)
+            try:
+                yield Reader(connection, session, self.clock.now())
+            except BaseException:
+                session.roll_back()
+                raise
 
     def ping(self) -> None:
         """Ask the database for a sign of life.
@@ -194,7 +277,18 @@ class Database:
 
     def close(self) -> None:
         """Close the pooled connections."""
-        self.engine.dispose()
+        self._pooled.dispose()
+
+    def _session(self, connection: sa.Connection) -> Session:
+        if self._writer is not None:
+            return SqliteSession(connection)
+        pool = self._pooled.pool
+        return PostgresSession(connection, lambda: self._forget(pool))
+
+    def _forget(self, pool: sa.Pool) -> None:
+        """The server was away: what else the pool holds is broken too, and need not fail one by one."""
+        if self._pooled.pool is pool:
+            self._pooled.dispose(close=False)
 
     @contextmanager
     def _one_writer(self) -> Iterator[None]:
@@ -210,11 +304,3 @@ class Database:
             yield
         except (sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.TimeoutError) as error:
             raise unavailable() from error
-
-
-def _prepare_sqlite(connection: Any, _record: Any) -> None:
-    connection.isolation_level = None  # we say BEGIN ourselves
-    cursor = connection.cursor()
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
-        cursor.execute(f"PRAGMA {pragma}")
-    cursor.close()

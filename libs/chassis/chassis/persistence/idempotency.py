@@ -11,8 +11,21 @@ from typing import Any
 import sqlalchemy as sa
 
 from chassis.persistence.database import Reader, Transaction
+from chassis.persistence.statements import Statement
 from chassis.persistence.tables import IDEMPOTENCY_KEY
 from kernel.errors import Kind, Refusal
+
+_IS = (IDEMPOTENCY_KEY.c.scope == sa.bindparam("scope"), IDEMPOTENCY_KEY.c.key == sa.bindparam("key"))
+_FIND = Statement(sa.select(IDEMPOTENCY_KEY).where(*_IS))
+_FINISH = Statement(
+    sa.update(IDEMPOTENCY_KEY)
+    .where(
+        IDEMPOTENCY_KEY.c.scope == sa.bindparam("in_scope"),
+        IDEMPOTENCY_KEY.c.key == sa.bindparam("of_key"),
+        IDEMPOTENCY_KEY.c.answer.is_(None),
+    )
+    .values(answer=sa.bindparam("text"))
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +51,7 @@ def find_answer(reader: Reader, scope: str, key: str, request: str) -> Answer | 
     Raises:
         Refusal: `idempotency_key_reused`: the key came with another request before.
     """
-    row = reader.one(sa.select(IDEMPOTENCY_KEY).where(*_is(scope, key)))
+    row = reader.one(_FIND, scope=scope, key=key)
     if row is None:
         return None
     if row["request_hash"] != request:
@@ -71,26 +84,31 @@ class IdempotencyKeys:
         Raises:
             Refusal: `idempotency_key_reused`: the key came with another request before.
         """
-        fresh = self._transaction.insert_new(
-            IDEMPOTENCY_KEY,
-            {"scope": self._scope, "key": key, "request_hash": request, "subject_id": subject_id,
-             "created_at": self._transaction.now},
-        )  # fmt: skip
-        if fresh:
+        if self._transaction.insert_new(IDEMPOTENCY_KEY, self._row(key, request, subject_id)):
             return None
         return find_answer(self._transaction, self._scope, key, request)
 
+    def take(self, key: str, request: str, subject_id: str | None = None) -> None:
+        """Take a key that was not there when it was looked up, without asking again.
+
+        Raises:
+            IntegrityError: it is there by now (with the next statement or the commit).
+        """
+        self._transaction.insert(IDEMPOTENCY_KEY, self._row(key, request, subject_id))
+
     def finish(self, key: str, answer: Mapping[str, Any]) -> None:
         """Keep the answer for those who ask again. The first one stays."""
-        self._transaction.execute(
-            sa.update(IDEMPOTENCY_KEY)
-            .where(*_is(self._scope, key), IDEMPOTENCY_KEY.c.answer.is_(None))
-            .values(answer=json.dumps(answer, separators=(",", ":")))
-        )
+        text = json.dumps(answer, separators=(",", ":"))
+        self._transaction.write(_FINISH, in_scope=self._scope, of_key=key, text=text)
 
-
-def _is(scope: str, key: str) -> tuple[sa.ColumnElement[bool], ...]:
-    return IDEMPOTENCY_KEY.c.scope == scope, IDEMPOTENCY_KEY.c.key == key
+    def _row(self, key: str, request: str, subject_id: str | None) -> dict[str, Any]:
+        return {
+            "scope": self._scope,
+            "key": key,
+            "request_hash": request,
+            "subject_id": subject_id,
+            "created_at": self._transaction.now,
+        }
 
 
 def request_hash(operation: str, body: Mapping[str, Any]) -> str:

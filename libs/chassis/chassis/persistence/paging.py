@@ -10,6 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from chassis.persistence.database import Reader
+from chassis.persistence.statements import Row
 from kernel.errors import invalid
 
 
@@ -21,7 +22,7 @@ def page(
     cursor: str | None,
     *,
     newest_first: bool = True,
-) -> tuple[Sequence[sa.RowMapping], str | None]:
+) -> tuple[Sequence[Row], str | None]:
     """One page of a list.
 
     Args:

@@ -2,7 +2,7 @@
 
 from chassis.testing.contracts import event_example, rpc_contract
 from chassis.testing.fakes import FixedClock, identity, make_event, wait_until
-from chassis.testing.storage import create_tables, emitted, sqlite_database
+from chassis.testing.storage import create_tables, emitted, round_trips, sqlite_database
 
 __all__ = [
     "FixedClock",
@@ -11,6 +11,7 @@ __all__ = [
     "event_example",
     "identity",
     "make_event",
+    "round_trips",
     "rpc_contract",
     "sqlite_database",
     "wait_until",

@@ -9,10 +9,11 @@ import eventlet
 import sqlalchemy as sa
 from marshmallow import fields
 
-from chassis.messages import EventType, RequestSchema, TolerantSchema
+from chassis.context import correlation_id
+from chassis.messages import Event, EventType, RequestSchema, TolerantSchema
 from chassis.persistence import Database
 from chassis.persistence.tables import METADATA
-from chassis.service import Call, Provided, Runtime, Service, consume, rpc
+from chassis.service import Call, Provided, Runtime, Service, consume, consume_many, rpc
 
 EFFECT = sa.Table("effect", METADATA, sa.Column("id", sa.Integer, primary_key=True), sa.Column("what", sa.String(200)))
 
@@ -30,6 +31,7 @@ class Said(TolerantSchema):
 
 
 SAID = EventType("echo.said.v1", Said(), {"text": "hello"})
+COUNTED = EventType("echo.counted.v1", Said(), {"text": "one"})
 
 
 @dataclass
@@ -67,6 +69,14 @@ class EchoService(Service):
             transaction.emit(SAID, call.data)
         return call.data
 
+    @rpc(request=Text(), reply=Text(), anonymous=True)
+    def count(self, call: Call) -> dict[str, Any]:
+        """Emit an event for each word."""
+        with self.app.database.transaction() as transaction:
+            for word in call.data["text"].split():
+                transaction.emit(COUNTED, {"text": word})
+        return call.data
+
     @rpc(request=Nothing(), reply=Text())
     def whoami(self, call: Call) -> dict[str, Any]:
         return {"text": call.caller.email}
@@ -97,6 +107,17 @@ class EchoService(Service):
         with self.app.database.transaction() as transaction:
             if transaction.accept(event):
                 transaction.execute(sa.insert(EFFECT).values(what=f"heard {event.data['text']}"))
+
+    @consume_many("echo.counted.v1", Said(), most=10)
+    def on_counted(self, events: list[Event]) -> None:
+        with self.app.database.transaction() as transaction:
+            for event in transaction.accept_each(events):
+                text = event.data["text"]
+                transaction.insert(EFFECT, {"what": f"counted {text} of {len(events)} for {correlation_id()}"})
+                if text == "slow":
+                    eventlet.sleep(1)
+                if text == "spoils":
+                    raise RuntimeError("none of them")
 
     def _effect(self, what: str) -> None:
         with self.app.database.transaction() as transaction:

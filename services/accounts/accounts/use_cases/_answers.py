@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from accounts import storage
-from accounts.storage import Row
-from chassis.persistence import Reader
+from chassis.persistence import Reader, Row
 
 #: Look-alikes that one deployment names at most; who has more will not read them.
 _SIMILAR_SHOWN = 10

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from accounts import storage
@@ -14,28 +15,34 @@ from kernel.errors import not_found
 _BINDABLE = ("contract", "licence")
 
 
-def bind_order(app: App, event: Event) -> None:
-    """Bind the contracts and licences of a paid order, each line once for ever, and tell cart which.
+def bind_orders(app: App, events: Sequence[Event]) -> None:
+    """Bind the contracts and licences of paid orders, each line once for ever, and tell cart which.
 
     A deployment that was retired after the payment is bound all the same: the buyer has paid, and cart had checked.
+    An order with nothing to bind leaves no trace here.
 
     Args:
         app: the parts.
-        event: cart.order_paid.v1.
+        events: cart.order_paid.v1.
 
     Raises:
         Refusal: `not_found`: a deployment is not the buyer's; nothing is bound, the event is parked in the end.
     """
-    order = event.data
-    lines = [line for line in order["lines"] if line["kind"] in _BINDABLE and line["deployment_id"]]
+    binding = [event for event in events if _bindable(event)]
+    if not binding:
+        return
     with app.database.transaction() as transaction:
-        if not transaction.accept(event) or not lines:
-            return
-        _check_owner(transaction, order["organization"]["id"], lines)
-        for line in lines:
-            # A line that is bound stays as it is: the same order under another event id finds its rows there.
-            transaction.insert_new(storage.ENTITLEMENT, _entitlement(transaction, order, line))
-        transaction.emit(ORDER_BOUND, {"order_id": order["order_id"], "line_ids": [line["id"] for line in lines]})
+        for event in transaction.accept_each(binding):
+            order, lines = event.data, _bindable(event)
+            _check_owner(transaction, order["organization"]["id"], lines)
+            for line in lines:
+                # A line that is bound stays as it is: the same order under another event id finds its rows there.
+                transaction.insert_new(storage.ENTITLEMENT, _entitlement(transaction, order, line))
+            transaction.emit(ORDER_BOUND, {"order_id": order["order_id"], "line_ids": [line["id"] for line in lines]})
+
+
+def _bindable(event: Event) -> list[dict[str, Any]]:
+    return [line for line in event.data["lines"] if line["kind"] in _BINDABLE and line["deployment_id"]]
 
 
 def _check_owner(transaction: Transaction, organization_id: str, lines: list[dict[str, Any]]) -> None:

@@ -6,7 +6,7 @@ from accounts import storage
 from accounts.bootstrap import App
 from accounts.domain import emails
 from accounts.domain.roles import check_role
-from accounts.storage import Row
+from chassis.persistence import Row
 from kernel.errors import conflict, not_found
 from kernel.ids import new_id
 

@@ -8,9 +8,8 @@ from typing import Any
 from accounts import storage
 from accounts.bootstrap import App
 from accounts.domain import emails
-from accounts.storage import Row
 from accounts.use_cases import _answers
-from chassis.persistence import network_of, subject
+from chassis.persistence import Row, network_of, subject
 from kernel.errors import Kind, Refusal, conflict, invalid
 
 

@@ -228,6 +228,19 @@ class Order:
         return State.CANCELLED if self.state in sources(State.CANCELLED) else None
 
 
+def is_known(stands: tuple[State, Money] | None, intent: Intent) -> bool:
+    """Whether an intent says nothing but what its order knows: that it is paid, with that amount.
+
+    Args:
+        stands: the order's state and total; None if there is no such order.
+        intent: what payments says.
+    """
+    if stands is None or intent.state != "captured":
+        return False
+    state, total = stands
+    return state in (State.PAID, State.FULFILLED) and intent.amount == total
+
+
 def order_number(serial: int, placed_at: datetime) -> str:
     """The number for people: ``PC-2026-000123``. The serial never starts again; it may have gaps."""
     return f"PC-{placed_at.year}-{serial:06d}"

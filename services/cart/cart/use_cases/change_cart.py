@@ -1,4 +1,4 @@
-"""The way of every change of a cart: ask for prices first, then lock, check, change and store in one transaction."""
+"""The way of every change of a cart: look up prices first, then lock, check, change and store in one transaction."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def change_cart(
         seen = storage.read_cart(reader, caller)
     currency = seen.currency if seen else app.settings.currency
     skus = {*(seen.skus if seen else ()), *([sku] if sku else ())}
-    prices = app.catalog.price_lines(sorted(skus), currency)
+    prices = app.catalog.recent_prices(sorted(skus), currency)
     if deployment_id is not None:
         check_deployment(deployment_id, app.accounts.check_deployments([deployment_id]))
     with app.database.transaction() as transaction:

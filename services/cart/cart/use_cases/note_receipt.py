@@ -18,6 +18,6 @@ def note_receipt(app: App, event: Event) -> None:
     with app.database.transaction() as transaction:
         if not transaction.accept(event):
             return
-        if not storage.lock_order_row(transaction, order_id):
+        if not storage.lock_orders(transaction, {order_id}):
             raise UnknownOrderError(order_id)
         storage.note_received(transaction, order_id, event.data["payment"]["received"]["amount_minor"])

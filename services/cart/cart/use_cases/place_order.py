@@ -21,10 +21,14 @@ from cart.use_cases.settle_order import settle_order
 from cart.use_cases.views import BUYERS
 from chassis.identity import Identity
 from chassis.persistence import Answer as KnownAnswer
-from chassis.persistence import IdempotencyKeys, Transaction, find_answer, request_hash
+from chassis.persistence import IdempotencyKeys, IntegrityError, Transaction, find_answer, request_hash
 from kernel.errors import conflict
 from kernel.ids import new_id
 from kernel.money import Money
+
+
+class CartChangedError(Exception):
+    """The cart is not what was checked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +79,11 @@ def place_order(
     if known is not None:
         return answer_again(app, known)
     checked = _check(app, seen, body)
-    with app.database.transaction() as transaction:
-        order = _write(app, transaction, request, checked)
-    if isinstance(order, KnownAnswer):  # the same request came twice at once
-        return answer_again(app, order)
+    try:
+        with app.database.transaction() as transaction:
+            order = _write(app, transaction, request, checked)
+    except (IntegrityError, CartChangedError) as error:
+        return _came_second(app, request, error)
     answer = settle_order(app, order.id, app.payments.collect(order))
     return not_known_yet(order, replayed=False) if answer is None else reply(answer, replayed=False)
 
@@ -107,23 +112,38 @@ def _check(app: App, seen: Cart | None, body: Mapping[str, Any]) -> _Checked:
     return _Checked(current, payment, prices.terms_version, purchase_order["number"] if purchase_order else None)
 
 
-def _write(app: App, transaction: Transaction, request: _Request, checked: _Checked) -> Order | KnownAnswer:
-    """Transaction 1: the key and the order stand or fall together."""
-    order_id = new_id("ord")
-    keys = IdempotencyKeys(transaction, request.caller.organization_id)
-    known = keys.begin(request.idempotency_key, request.hash, order_id)
-    if known is not None:
-        return known
-    if storage.lock_cart_version(transaction, checked.cart.id) != checked.cart.version:
-        raise conflict("cart_changed", "The cart was changed while you ordered it. Look at it again, then order.")
-    serial = storage.take_order_serial(transaction)
+def _write(app: App, transaction: Transaction, request: _Request, checked: _Checked) -> Order:
+    """Transaction 1: the key and the order stand or fall together.
+
+    Raises:
+        CartChangedError: the cart is another one by now.
+        IntegrityError: the same request, or another order of the cart, was first.
+    """
+    serial = storage.take_order_serial(transaction, checked.cart)
+    if serial is None:
+        raise CartChangedError
     first_lease = next_attempt_at(transaction.now, 0, app.settings.resume_after_s, app.settings.resume_at_most_s)
-    order = _new_order(order_id, serial, transaction.now, first_lease, request, checked)
-    if not storage.insert_order(transaction, order):
+    order = _new_order(new_id("ord"), serial, transaction.now, first_lease, request, checked)
+    keys = IdempotencyKeys(transaction, request.caller.organization_id)
+    keys.take(request.idempotency_key, request.hash, order.id)
+    storage.insert_order(transaction, order)
+    return order
+
+
+def _came_second(app: App, request: _Request, error: IntegrityError | CartChangedError) -> dict[str, Any]:
+    """The answer where something else was first: the same request, another order of the cart, a change of the cart."""
+    known, _ = _look_up(app, request)
+    if known is not None:
+        return answer_again(app, known)
+    if isinstance(error, CartChangedError):
+        raise conflict(
+            "cart_changed", "The cart was changed while you ordered it. Look at it again, then order."
+        ) from error
+    if storage.is_payment_under_way(error):
         raise conflict(
             "order_in_progress", "An order of this cart is being paid. Wait until it is paid or declined, then order."
-        )
-    return order
+        ) from error
+    raise error
 
 
 def _new_order(

@@ -6,13 +6,15 @@ The RPC reply, the event and the resumption all come through here, so that two o
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 from cart import storage
 from cart.bootstrap import App
-from cart.domain.order import CANCELLED_ON_REQUEST, Decline, Intent, Order, PaymentProblem, State
+from cart.clients import as_intent
+from cart.domain.order import CANCELLED_ON_REQUEST, Decline, Intent, Order, PaymentProblem, State, is_known
 from cart.messages import ORDER_PAID
 from cart.use_cases.views import order_view, paid_event
 from chassis.messages import Event
@@ -47,20 +49,28 @@ def settle_order(app: App, order_id: str, intent: Intent) -> Answer | None:
         return None
 
 
-def settle_order_by_event(app: App, event: Event, intent: Intent) -> None:
-    """Settle an order by an event of payments.
+def settle_orders_by_event(app: App, events: Sequence[Event], state: str) -> None:
+    """Settle orders by events of payments. Nearly all of them say what the reply to `collect` has said before.
+
+    Args:
+        app: the parts.
+        events: of one kind.
+        state: what they say: ``captured``, ``failed``, ``voided`` or ``requires_action``.
 
     Raises:
-        PaymentProblem: it does not fit the order, which is flagged; the event is parked in the end.
+        PaymentProblem: one does not fit its order, which is flagged; the event is parked in the end.
         UnknownOrderError: there is no such order.
     """
-    order_id = event.data["order_id"]
     try:
         with app.database.transaction() as transaction:
-            if transaction.accept(event):
-                _settle(transaction, order_id, intent)
+            stand = storage.how_orders_stand(transaction, {event.data["order_id"] for event in events})
+            for event in transaction.accept_each(events):
+                intent = as_intent(event.data, state)
+                if not is_known(stand.get(event.data["order_id"]), intent):
+                    _settle(transaction, event.data["order_id"], intent)
     except PaymentProblem as problem:
-        _flag(app, order_id, problem)
+        if len(events) == 1:
+            _flag(app, events[0].data["order_id"], problem)
         raise
 
 

@@ -88,7 +88,7 @@ def end_refund_by_event(app: App, event: Event, outcome: tuple[str, str | None])
 def _end(transaction: Transaction, refund_id: str, outcome: tuple[str, str | None]) -> Answer | None:
     known = _existing(storage.read_refund(transaction, refund_id), refund_id)
     # the order first, as whoever asks for a refund locks it: the other way round, the two could wait for each other
-    storage.lock_order_row(transaction, known.order_id)
+    storage.lock_orders(transaction, {known.order_id})
     succeeded = outcome[0] == SUCCEEDED
     target = RefundState.DONE if succeeded else RefundState.FAILED
     moved = storage.move_refund(transaction, refund_id, target, ended_at=transaction.now, failure_code=outcome[1])
@@ -102,7 +102,7 @@ def _end(transaction: Transaction, refund_id: str, outcome: tuple[str, str | Non
 
 def _done(transaction: Transaction, refund: Refund) -> Answer:
     order = storage.read_order(transaction, refund.order_id)
-    if order is None or not storage.move_order(transaction, refund.order_id, State.REFUNDED):
+    if order is None or not storage.could_move_order(transaction, refund.order_id, State.REFUNDED):
         raise RuntimeError(f"order {refund.order_id} and refund {refund.id} contradict each other")
     transaction.emit(ORDER_REFUNDED, refunded_event(order, refund))
     return _keep_answer(transaction, refund, {"refund": refund_view(refund)})

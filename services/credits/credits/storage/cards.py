@@ -7,8 +7,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from chassis.persistence import Reader, Transaction
+from chassis.persistence import IntegrityError, Reader, Row, Transaction
 from chassis.persistence.paging import page
+from chassis.persistence.statements import violates
 from credits.domain.cards import HOLDING, CardState
 from credits.storage.tables import CREDITED_ORDER, SUPPORT_CARD
 
@@ -24,14 +25,23 @@ _CARD_WITH_ORDER: sa.Select[Any] = sa.select(
 ).join(CREDITED_ORDER, CREDITED_ORDER.c.id == SUPPORT_CARD.c.order_id)
 
 
-def begin_order(tx: Transaction, values: Mapping[str, Any]) -> bool:
-    """Note that an order is being credited; False if it was credited before (waits for one that is at it)."""
-    return tx.insert_new(CREDITED_ORDER, {**values, "credited_at": tx.now})
+def begin_order(tx: Transaction, values: Mapping[str, Any]) -> None:
+    """Note that an order is being credited.
+
+    Raises:
+        IntegrityError: it was credited before (with the next statement or the commit; waits for one that is at it).
+    """
+    tx.insert(CREDITED_ORDER, {**values, "credited_at": tx.now})
+
+
+def is_begun(error: IntegrityError) -> bool:
+    """Whether an order could not be begun because it was credited before."""
+    return violates(error, "credited_order_pkey", "credited_order.id")
 
 
 def add_card(tx: Transaction, values: Mapping[str, Any]) -> None:
     """Keep a new card."""
-    tx.execute(sa.insert(SUPPORT_CARD).values(**values, state=CardState.ISSUED, issued_at=tx.now))
+    tx.insert(SUPPORT_CARD, {**values, "state": CardState.ISSUED, "issued_at": tx.now})
 
 
 def find_by_number(reader: Reader, number: str) -> CardRow | None:
@@ -130,5 +140,5 @@ def cards_of_orders(reader: Reader, organization_id: str, order_ids: Sequence[st
     return [dict(row) for row in rows]
 
 
-def _plain(row: sa.RowMapping | None) -> CardRow | None:
+def _plain(row: Row | None) -> CardRow | None:
     return dict(row) if row is not None else None

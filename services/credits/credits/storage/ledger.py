@@ -8,8 +8,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from chassis.persistence import Reader, Transaction
+from chassis.persistence import Reader, Row, Transaction
 from chassis.persistence.paging import page
+from chassis.persistence.statements import insertion_if_new
 from credits.storage.tables import LEDGER_ACCOUNT, LEDGER_TRANSACTION, LOT_USE, POSTING
 from kernel.ids import new_id
 
@@ -49,7 +50,8 @@ def card_account(card_id: str) -> str:
 def open_account(tx: Transaction, account_id: str) -> str:
     """Open a bounded account unless it is open; its id."""
     kind, owner_id = account_id.split(":", 1)
-    tx.insert_new(LEDGER_ACCOUNT, {"id": account_id, "kind": kind, "owner_id": owner_id, "bounded": True})
+    account = {"id": account_id, "kind": kind, "owner_id": owner_id, "bounded": True}
+    tx.write(insertion_if_new(LEDGER_ACCOUNT, tuple(account)), **account)
     return account_id
 
 
@@ -74,14 +76,14 @@ def post(
         The transaction's id.
 
     Raises:
-        sqlalchemy.exc.IntegrityError: the cause was posted before, or a balance would become negative.
+        IntegrityError: the cause was posted before, or a balance would become negative (with the next statement or the
+            commit).
     """
     transaction_id = new_id("ltx")
-    tx.execute(
-        sa.insert(LEDGER_TRANSACTION).values(
-            id=transaction_id, kind=kind, cause=cause, source_id=source, destination_id=destination, amount=amount,
-            memo=memo, order_id=order_id, card_id=card_id, occurred_at=tx.now,
-        )
+    tx.insert(
+        LEDGER_TRANSACTION,
+        {"id": transaction_id, "kind": kind, "cause": cause, "source_id": source, "destination_id": destination,
+         "amount": amount, "memo": memo, "order_id": order_id, "card_id": card_id, "occurred_at": tx.now},
     )  # fmt: skip
     return transaction_id
 
@@ -126,7 +128,7 @@ def use_lots(tx: Transaction, transaction_id: str, uses: Mapping[str, int]) -> N
         uses: by lot, how many.
 
     Raises:
-        sqlalchemy.exc.IntegrityError: a lot has not so many left.
+        IntegrityError: a lot has not so many left.
     """
     values = [{"lot_id": lot, "transaction_id": transaction_id, "amount": amount} for lot, amount in uses.items()]
     tx.execute(sa.insert(LOT_USE), values)
@@ -138,7 +140,7 @@ def is_posted(reader: Reader, cause: str) -> bool:
     return reader.scalar(found) is not None
 
 
-def posted_for(reader: Reader, causes: Iterable[str]) -> dict[str, sa.RowMapping]:
+def posted_for(reader: Reader, causes: Iterable[str]) -> dict[str, Row]:
     """The id and the amount of what was posted for some causes, by cause."""
     transaction = LEDGER_TRANSACTION.c
     found = sa.select(transaction.cause, transaction.id, transaction.amount).where(transaction.cause.in_(list(causes)))
@@ -166,9 +168,7 @@ def balance(reader: Reader, account_id: str) -> int:
     return int(reader.scalar(statement) or 0)
 
 
-def entries(
-    reader: Reader, account_id: str, limit: int, cursor: str | None
-) -> tuple[Sequence[sa.RowMapping], str | None]:
+def entries(reader: Reader, account_id: str, limit: int, cursor: str | None) -> tuple[Sequence[Row], str | None]:
     """An account's statement, newest first, and the cursor of the next page.
 
     Raises:
@@ -186,7 +186,7 @@ def entries(
     return page(reader, statement, POSTING.c.sequence, limit, cursor)
 
 
-def brought_by_orders(reader: Reader, limit: int, cursor: str | None) -> tuple[Sequence[sa.RowMapping], str | None]:
+def brought_by_orders(reader: Reader, limit: int, cursor: str | None) -> tuple[Sequence[Row], str | None]:
     """A page of the transactions by which orders brought credits (grants, cards), newest first.
 
     Raises:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import sqlalchemy as sa
 
-from chassis.persistence import Reader, Transaction
+from chassis.persistence import Reader, Row, Transaction
 from credits.storage.tables import REVERSED_ORDER
 
 
@@ -23,7 +23,7 @@ def finish(tx: Transaction, refund_id: str, found: Mapping[str, int]) -> None:
     tx.execute(sa.update(REVERSED_ORDER).where(REVERSED_ORDER.c.refund_id == refund_id).values(**found))
 
 
-def find(reader: Reader, refund_id: str) -> sa.RowMapping | None:
+def find(reader: Reader, refund_id: str) -> Row | None:
     """What a refund took back; None if it is not there."""
     shown = ("refund_id", "order_id", "taken_back", "claimed", "spent", "expired")
     columns = [REVERSED_ORDER.c[name] for name in shown]

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from chassis.messages import Event
-from chassis.persistence import Transaction
+from chassis.persistence import IntegrityError, Transaction
 from credits.bootstrap import App
 from credits.domain import codes
 from credits.domain.crediting import Grant, NewCard, plan
@@ -15,25 +15,40 @@ from credits.storage import cards, ledger
 from kernel.ids import new_id
 
 
-def credit_order(app: App, event: Event) -> None:
-    """Post the grants and issue the cards of an order, once, and say so.
+def credit_orders(app: App, events: Sequence[Event]) -> None:
+    """Post the grants and issue the cards of orders, once each, and say so.
 
     The inbox drops the same event, `cards.begin_order` another event about the same order, and the ledger's unique
     causes stand behind both.
 
     Args:
         app: the service's parts.
-        event: ``cart.order_paid.v1``.
+        events: ``cart.order_paid.v1``.
+
+    Raises:
+        IntegrityError: one of several is about an order that is credited already; nothing was done.
     """
-    order = event.data
+    try:
+        with app.database.transaction() as tx:
+            for event in tx.accept_each(events):
+                if _brings(event.data):
+                    _credit(app, tx, event.data)
+    except IntegrityError as error:
+        if len(events) > 1 or not cards.is_begun(error):
+            raise
+
+
+def _brings(order: Mapping[str, Any]) -> bool:
+    return any(line["credits"] for line in order["lines"])
+
+
+def _credit(app: App, tx: Transaction, order: Mapping[str, Any]) -> None:
+    cards.begin_order(tx, _order_row(order))
     grants, new_cards = plan(order["number"], order["lines"])
-    with app.database.transaction() as tx:
-        if not tx.accept(event) or not (grants or new_cards) or not cards.begin_order(tx, _order_row(order)):
-            return
-        for grant in grants:
-            _post_grant(tx, order, grant)
-        issued = [_issue_card(app, tx, order, new_card) for new_card in new_cards]
-        tx.emit(ORDER_CREDITED, _order_credited(order["order_id"], grants, issued))
+    for grant in grants:
+        _post_grant(tx, order, grant)
+    issued = [_issue_card(app, tx, order, new_card) for new_card in new_cards]
+    tx.emit(ORDER_CREDITED, _order_credited(order["order_id"], grants, issued))
 
 
 def _order_row(order: Mapping[str, Any]) -> dict[str, Any]:

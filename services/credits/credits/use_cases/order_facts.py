@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import sqlalchemy as sa
-
 from chassis.identity import Identity
-from chassis.persistence import Reader
+from chassis.persistence import Reader, Row
 from credits.bootstrap import App
 from credits.domain.cards import HOLDING
 from credits.domain.crediting import line_of
@@ -40,7 +38,7 @@ def order_facts(app: App, caller: Identity, *, limit: int, cursor: str | None) -
     }
 
 
-def _what_became(reader: Reader, rows: Sequence[sa.RowMapping]) -> dict[str, dict[str, int]]:
+def _what_became(reader: Reader, rows: Sequence[Row]) -> dict[str, dict[str, int]]:
     """By transaction, how many of its credits a refund took back, and how many the buyer still has: on a card that
     nobody has claimed, or on the balance, by a grant or by recalling a card.
     """
@@ -51,7 +49,7 @@ def _what_became(reader: Reader, rows: Sequence[sa.RowMapping]) -> dict[str, dic
     lots = [row["id"] for row in rows] + [recall["id"] for recall in recalls.values()]
     used = ledger.used_of(reader, lots)
 
-    def became(row: sa.RowMapping) -> dict[str, int]:
+    def became(row: Row) -> dict[str, int]:
         card_id = row["card_id"]
         lot = row if card_id is None else recalls.get(f"recall:{card_id}")
         uses = used.get(lot["id"], {}) if lot else {}

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from operator import itemgetter
+from typing import Any
 
-from chassis import context
 from chassis.messages import Event
 from kernel.ids import new_id
 from notifications import storage
@@ -13,65 +16,70 @@ from notifications.domain.deliveries import MailKind, State, cause_of, message_i
 from notifications.messages import PAYLOADS
 
 
-def queue_receipt(app: App, event: Event) -> None:
-    """An order was paid: its buyer gets a receipt."""
-    _queue(app, event, MailKind.RECEIPT, event.data["order_id"])
+def queue_receipts(app: App, events: Sequence[Event]) -> None:
+    """Orders were paid: their buyers get a receipt each."""
+    _queue(app, events, MailKind.RECEIPT, itemgetter("order_id"))
 
 
-def queue_card(app: App, event: Event) -> None:
-    """A card was issued: its buyer gets the number and the claim code."""
-    _queue(app, event, MailKind.CARD, event.data["card_id"])
+def queue_cards(app: App, events: Sequence[Event]) -> None:
+    """Cards were issued: their buyers get the number and the claim code."""
+    _queue(app, events, MailKind.CARD, itemgetter("card_id"))
 
 
-def queue_claim_notice(app: App, event: Event) -> None:
-    """A card was claimed: the buyer who had it issued is told."""
-    _queue(app, event, MailKind.CARD_CLAIMED, event.data["card_id"])
+def queue_claim_notices(app: App, events: Sequence[Event]) -> None:
+    """Cards were claimed: the buyers who had them issued are told."""
+    _queue(app, events, MailKind.CARD_CLAIMED, itemgetter("card_id"))
 
 
-def queue_instructions(app: App, event: Event) -> None:
-    """An order waits for a wire or check: its buyer is told how to pay, again with each change of the method."""
-    issue = event.data["instructions"]["issue"]
-    _queue(app, event, MailKind.PAYMENT_INSTRUCTIONS, f"{event.data['order_id']}:{issue}")
+def queue_instructions(app: App, events: Sequence[Event]) -> None:
+    """Orders wait for a wire or check: their buyers are told how to pay, again with each change of the method."""
+    _queue(
+        app, events, MailKind.PAYMENT_INSTRUCTIONS, lambda data: f"{data['order_id']}:{data['instructions']['issue']}"
+    )
 
 
-def queue_reminder(app: App, event: Event) -> None:
-    """The money has not come yet: its buyer is reminded."""
-    issue, reminder = event.data["instructions"]["issue"], event.data["reminder"]
-    _queue(app, event, MailKind.PAYMENT_REMINDER, f"{event.data['order_id']}:{issue}.{reminder}")
+def queue_reminders(app: App, events: Sequence[Event]) -> None:
+    """The money has not come yet: the buyers are reminded."""
+    _queue(
+        app, events, MailKind.PAYMENT_REMINDER,
+        lambda data: f"{data['order_id']}:{data['instructions']['issue']}.{data['reminder']}",
+    )  # fmt: skip
 
 
-def queue_payment_received(app: App, event: Event) -> None:
-    """Money has come by wire or check: the buyer is told what is left to pay, or that nothing is."""
-    _queue(app, event, MailKind.PAYMENT_RECEIVED, event.data["receipt"]["id"])
+def queue_payments_received(app: App, events: Sequence[Event]) -> None:
+    """Money has come by wire or check: the buyers are told what is left to pay, or that nothing is."""
+    _queue(app, events, MailKind.PAYMENT_RECEIVED, lambda data: str(data["receipt"]["id"]))
 
 
-def queue_refund_notice(app: App, event: Event) -> None:
-    """An order was refunded: its buyer is told."""
-    _queue(app, event, MailKind.REFUND, event.data["refund_id"])
+def queue_refund_notices(app: App, events: Sequence[Event]) -> None:
+    """Orders were refunded: their buyers are told."""
+    _queue(app, events, MailKind.REFUND, itemgetter("refund_id"))
 
 
-def _queue(app: App, event: Event, kind: MailKind, subject_id: str) -> None:
+def _queue(app: App, events: Sequence[Event], kind: MailKind, subject: Callable[[Mapping[str, Any]], str]) -> None:
+    with app.database.transaction() as tx:
+        fresh = list(tx.accept_each(events))
+        for event in fresh:
+            storage.add_delivery(tx, _delivery(app, event, kind, subject(event.data), tx.now))
+        if fresh:
+            tx.after_commit(app.wake_sender)
+
+
+def _delivery(app: App, event: Event, kind: MailKind, subject_id: str, now: datetime) -> dict[str, Any]:
     buyer = event.data["buyer"]
     delivery_id = new_id("dlv")
-    with app.database.transaction() as tx:
-        if not tx.accept(event):
-            return
-        storage.add_delivery(
-            tx,
-            {
-                "id": delivery_id,
-                "kind": kind,
-                "cause": cause_of(kind, subject_id),
-                "order_id": event.data.get("order_id"),
-                "recipient": buyer["email"],
-                "language": buyer["language"],
-                "message_id": message_id_of(delivery_id, app.message_id_domain),
-                "payload": json.dumps(PAYLOADS[kind].dump(event.data), separators=(",", ":")),
-                "correlation_id": context.correlation_id(),
-                "state": State.QUEUED,
-                "attempts": 0,
-                "next_attempt_at": tx.now,
-                "queued_at": tx.now,
-            },
-        )
-        tx.after_commit(app.wake_sender)
+    return {
+        "id": delivery_id,
+        "kind": kind,
+        "cause": cause_of(kind, subject_id),
+        "order_id": event.data.get("order_id"),
+        "recipient": buyer["email"],
+        "language": buyer["language"],
+        "message_id": message_id_of(delivery_id, app.message_id_domain),
+        "payload": json.dumps(PAYLOADS[kind].dump(event.data), separators=(",", ":")),
+        "correlation_id": event.correlation_id,
+        "state": State.QUEUED,
+        "attempts": 0,
+        "next_attempt_at": now,
+        "queued_at": now,
+    }

@@ -12,10 +12,8 @@ import time
 from collections.abc import Sequence
 from datetime import timedelta
 
-import sqlalchemy as sa
-
 from chassis.context import RequestContext, entered
-from chassis.persistence import Transaction
+from chassis.persistence import Row, Transaction
 from notifications import storage
 from notifications.bootstrap import App
 from notifications.domain.deliveries import Failure, FailureKind, MailKind, State, after_failure
@@ -34,7 +32,7 @@ LONGEST_BATCH_S = 1.0
 _SPARE = timedelta(seconds=15)
 
 #: What became of a delivery: None if it was sent.
-Outcome = tuple[sa.RowMapping, Failure | None]
+Outcome = tuple[Row, Failure | None]
 
 
 def send_mails(app: App) -> int:
@@ -60,7 +58,7 @@ def send_mails(app: App) -> int:
     return sent
 
 
-def _send_batch(app: App, session: Session, claimed: Sequence[sa.RowMapping]) -> list[Outcome]:
+def _send_batch(app: App, session: Session, claimed: Sequence[Row]) -> list[Outcome]:
     """Send the first of them at least, and the others for as long as there is time and a mail server."""
     until = time.monotonic() + LONGEST_BATCH_S
     outcomes: list[Outcome] = []
@@ -75,7 +73,7 @@ def _send_batch(app: App, session: Session, claimed: Sequence[sa.RowMapping]) ->
     return outcomes
 
 
-def _send(app: App, session: Session, delivery: sa.RowMapping) -> Failure | None:
+def _send(app: App, session: Session, delivery: Row) -> Failure | None:
     facts = {"delivery_id": delivery["id"], "kind": delivery["kind"], "attempt": delivery["attempts"]}
     try:
         session.send(_render(app, delivery))
@@ -93,7 +91,7 @@ def _send(app: App, session: Session, delivery: sa.RowMapping) -> Failure | None
     return failure
 
 
-def _render(app: App, delivery: sa.RowMapping) -> Mail:
+def _render(app: App, delivery: Row) -> Mail:
     kind = MailKind(delivery["kind"])
     data = read_payload(kind, delivery["payload"])
     if kind is MailKind.CARD:
@@ -118,7 +116,7 @@ def _note(tx: Transaction, outcomes: Sequence[Outcome]) -> None:
             _note_failure(tx, delivery, failure)
 
 
-def _note_failure(tx: Transaction, delivery: sa.RowMapping, failure: Failure) -> None:
+def _note_failure(tx: Transaction, delivery: Row, failure: Failure) -> None:
     state, next_attempt_at = after_failure(failure, delivery["attempts"], delivery["queued_at"], tx.now)
     if state is State.FAILED:
         _log.error("mail given up: %s, %s", failure.kind, failure.error, extra={"delivery_id": delivery["id"]})

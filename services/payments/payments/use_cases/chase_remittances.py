@@ -9,9 +9,7 @@ from payments.use_cases.end_remittance import end_overdue
 from payments.use_cases.remittance_views import told_to_payer
 
 if TYPE_CHECKING:
-    import sqlalchemy as sa
-
-    from chassis.persistence import Transaction
+    from chassis.persistence import Row, Transaction
     from payments.bootstrap import App
 
 #: Steps in one run, so that a stop of the process need not wait for a backlog.
@@ -36,7 +34,7 @@ def chase_remittances(app: App) -> int:
     return _BATCH
 
 
-def _remind(app: App, tx: Transaction, awaited: sa.RowMapping) -> None:
+def _remind(app: App, tx: Transaction, awaited: Row) -> None:
     """One reminder, however many were missed while nobody swept."""
     terms = app.remittances.get(awaited["method"])
     following = terms.next_reminder_at(awaited["issued_at"], tx.now) if terms else None

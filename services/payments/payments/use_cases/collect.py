@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from chassis.persistence import IntegrityError
 from kernel.errors import conflict, invalid, not_found
 from kernel.ids import new_id
 from kernel.money import Money
 from payments import storage
-from payments.domain.provider import Attempt
+from payments.domain.provider import Attempt, Captured
+from payments.domain.states import State
 from payments.use_cases.get_intent import get_intent
 from payments.use_cases.record_outcome import record_outcome
 from payments.use_cases.settle_payments import settle_attempt
@@ -66,17 +68,31 @@ def collect(
     intent_id, key = new_id("pay"), new_id("att")
     attempt = Attempt(key, intent_id, order_id, key, provider_token, wanted, checks=0)
     known_as = {"order_number": order_number, "method": method}
-    with app.database.transaction() as tx:
-        new = _begin(app, tx, attempt, payer, known_as)
-        due = None if new else _resume(app, tx, attempt, payer)
-    if new:
-        record_outcome(app, attempt, app.provider.charge(attempt.key, attempt.token, wanted, order_id))
-    elif due is not None:
+    due = None
+    if _begin(app, attempt, payer, known_as):
+        outcome = record_outcome(app, attempt, app.provider.charge(attempt.key, attempt.token, wanted, order_id))
+        if isinstance(outcome, Captured):  # nobody can have settled it otherwise: the provider has the money
+            return _captured(attempt, outcome)
+    else:
+        with app.database.transaction() as tx:
+            due = _resume(app, tx, attempt, payer)
+    if due is not None:
         settle_attempt(app, due)
     return get_intent(app, caller, order_id=order_id)
 
 
-def _begin(app: App, tx: Transaction, attempt: Attempt, payer: dict[str, str], known_as: dict[str, str]) -> bool:
+def _captured(attempt: Attempt, captured: Captured) -> dict[str, Any]:
+    """What `get_intent` would answer."""
+    return {
+        "intent_id": attempt.intent_id,
+        "order_id": attempt.order_id,
+        "state": State.CAPTURED,
+        "decline": None,
+        "card": {"brand": captured.card.brand, "last4": captured.card.last4},
+    }
+
+
+def _begin(app: App, attempt: Attempt, payer: dict[str, str], known_as: dict[str, str]) -> bool:
     """Write intent and attempt; False if the order has an intent already."""
     values = {
         "id": attempt.intent_id,
@@ -86,9 +102,14 @@ def _begin(app: App, tx: Transaction, attempt: Attempt, payer: dict[str, str], k
         "user_id": payer["user_id"],
         **attempt.amount.as_dict(),
     }
-    if not storage.add_intent(tx, values):
+    try:
+        with app.database.transaction() as tx:
+            storage.begin_intent(tx, values)
+            storage.add_attempt(tx, attempt, app.lease)
+    except IntegrityError as error:
+        if not storage.has_intent(error):
+            raise
         return False
-    storage.add_attempt(tx, attempt, app.lease)
     return True
 
 

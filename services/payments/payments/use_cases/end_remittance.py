@@ -11,12 +11,10 @@ from payments.domain.remittances import OVERDUE, Reason
 from payments.domain.states import State
 
 if TYPE_CHECKING:
-    import sqlalchemy as sa
-
-    from chassis.persistence import Transaction
+    from chassis.persistence import Row, Transaction
     from payments.bootstrap import App
 
-    Intent = sa.RowMapping | dict[str, Any]
+    Intent = Row | dict[str, Any]
 
 
 def end_if_overdue(app: App, order_id: str) -> None:

@@ -13,9 +13,8 @@ from payments.use_cases.end_remittance import end_if_overdue
 from payments.use_cases.remittance_views import instructions_view
 
 if TYPE_CHECKING:
-    import sqlalchemy as sa
-
     from chassis.identity import Identity
+    from chassis.persistence import Row
     from payments.bootstrap import App
 
 
@@ -30,7 +29,7 @@ def get_intent(app: App, caller: Identity | None, *, order_id: str) -> dict[str,
     Raises:
         Refusal: `not_found`: nothing was ever asked to be collected for it, or it is another organisation's.
     """
-    awaited: sa.RowMapping | None = None
+    awaited: Row | None = None
     received = 0
     with app.database.reading() as reader:
         row = storage.find_intent(reader, order_id)

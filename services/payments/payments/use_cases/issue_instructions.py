@@ -13,10 +13,8 @@ from payments.use_cases.get_intent import get_intent
 from payments.use_cases.remittance_views import told_to_payer
 
 if TYPE_CHECKING:
-    import sqlalchemy as sa
-
     from chassis.identity import Identity
-    from chassis.persistence import Transaction
+    from chassis.persistence import Row, Transaction
     from payments.bootstrap import App
     from payments.domain.remittances import Terms
 
@@ -107,6 +105,6 @@ def _new(intent_id: str, order_number: str, payer: dict[str, str]) -> dict[str, 
 
 
 def _tell(app: App, tx: Transaction, order_id: str, received_minor: int) -> None:
-    awaited: sa.RowMapping | None = remittance_storage.find_instructions(tx, order_id)
+    awaited: Row | None = remittance_storage.find_instructions(tx, order_id)
     assert awaited is not None, "written in this transaction"
     tx.emit(messages.INSTRUCTIONS_ISSUED, told_to_payer(app, awaited, received_minor))

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any
 from payments import remittance_storage
 
 if TYPE_CHECKING:
-    import sqlalchemy as sa
-
     from chassis.identity import Identity
+    from chassis.persistence import Row
     from payments.bootstrap import App
 
 
@@ -41,5 +40,5 @@ def order_facts(app: App, caller: Identity, *, limit: int, cursor: str | None) -
     }
 
 
-def _money(amount_minor: int, row: sa.RowMapping) -> dict[str, Any]:
+def _money(amount_minor: int, row: Row) -> dict[str, Any]:
     return {"amount_minor": int(amount_minor), "currency": row["currency"]}

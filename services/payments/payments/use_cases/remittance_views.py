@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Any
 from kernel.clock import rfc3339
 
 if TYPE_CHECKING:
-    import sqlalchemy as sa
-
+    from chassis.persistence import Row
     from payments.bootstrap import App
 
 
-def instructions_view(app: App, awaited: sa.RowMapping, received_minor: int) -> dict[str, Any]:
+def instructions_view(app: App, awaited: Row, received_minor: int) -> dict[str, Any]:
     """What the payer must know to pay what is left.
 
     Where the money goes is what the settings say now, not what they said at first: an account may have been closed.
@@ -37,7 +36,7 @@ def instructions_view(app: App, awaited: sa.RowMapping, received_minor: int) -> 
     }
 
 
-def told_to_payer(app: App, awaited: sa.RowMapping, received_minor: int) -> dict[str, Any]:
+def told_to_payer(app: App, awaited: Row, received_minor: int) -> dict[str, Any]:
     """What every event about awaited money says: for which order, whom it concerns, and how to pay."""
     return {
         "intent_id": awaited["id"],
@@ -54,7 +53,7 @@ def told_to_payer(app: App, awaited: sa.RowMapping, received_minor: int) -> dict
     }
 
 
-def receipt_view(receipt: sa.RowMapping | dict[str, Any]) -> dict[str, Any]:
+def receipt_view(receipt: Row | dict[str, Any]) -> dict[str, Any]:
     """A receipt for staff."""
     return {
         "id": receipt["id"],
@@ -69,7 +68,7 @@ def receipt_view(receipt: sa.RowMapping | dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def surplus_view(surplus: sa.RowMapping) -> dict[str, Any]:
+def surplus_view(surplus: Row) -> dict[str, Any]:
     """Money that had nothing to pay for, for staff."""
     return {
         "id": surplus["id"],
