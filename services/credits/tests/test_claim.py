@@ -166,7 +166,8 @@ def test_every_reason_costs_the_same_work(desk, monkeypatch):
             refusal_of(lambda number=number, sealed=sealed, reason=reason: claim_card(
                 desk.app, desk.bolt, idempotency_key=reason, number=number, sealed_code=sealed,
                 client_address="192.0.2.7"))  # fmt: skip
-            done.add(tuple(re.sub("'[^']*'", "?", step) for step in work))  # whatever the values
+            # whatever the values, and whichever is the first to have a statement prepared
+            done.add(tuple(re.sub("PREPARE [^;]*; ", "", re.sub("'[^']*'", "?", step)) for step in work))
     [same] = done
     assert same.count("code_mac") == same.count("same_mac") == 2
 

@@ -86,9 +86,11 @@ def _captured(attempt: Attempt, captured: Captured) -> dict[str, Any]:
     return {
         "intent_id": attempt.intent_id,
         "order_id": attempt.order_id,
+        "method": "card",
         "state": State.CAPTURED,
         "decline": None,
         "card": {"brand": captured.card.brand, "last4": captured.card.last4},
+        "instructions": None,
     }
 
 
