@@ -33,14 +33,14 @@ from catalog.use_cases.import_catalogue import demo_catalogue, import_catalogue
 from chassis import context
 from chassis.identity import Identity, IdentitySigner, IdentityVerifier
 from chassis.messages import Event, dump_checked, load_request
-from chassis.messaging.incoming import Arrived, read_event
+from chassis.messaging.incoming import CORRELATION_HEADER, Arrived, read_event
 from chassis.messaging.topology import Subscription
 from chassis.persistence import Database
 from chassis.persistence.migrations import migrate
 from chassis.persistence.tables import OUTBOX
 from chassis.runtime import Runtime
 from chassis.sealing import Sealer
-from chassis.service import Call, Consume, Rpc
+from chassis.service import Call, Consume, ConsumeMany, Rpc
 from chassis.settings import Environment
 from chassis.testing import FixedClock, identity
 from kernel.errors import unavailable
@@ -262,9 +262,11 @@ class InProcessStore:
     def _hand_over(self, found: Waiting) -> list[tuple[str, str, dict[str, Any]]]:
         handled = []
         for consumer in found.consumers:
-            method, event = _read(found, consumer)
+            method, entrypoint = _handlers(found.event_type)[consumer]
+            event = _read(found, consumer, entrypoint.schema)
+            handle = getattr(self.services[consumer], method)
             with context.entered(context.RequestContext(found.correlation_id)):
-                getattr(self.services[consumer], method)(event)
+                handle([event] if isinstance(entrypoint, ConsumeMany) else event)
             handled.append((consumer, found.event_type, event.data))
         return handled
 
@@ -323,10 +325,10 @@ def _service_class(name: str) -> Any:
 
 
 @cache
-def _handlers(event_type: str) -> dict[str, tuple[str, Schema]]:
-    """Who handles an event: by service, the method's name and what it reads."""
+def _handlers(event_type: str) -> dict[str, tuple[str, Consume]]:
+    """Who handles an event: by service, the method's name and its entrypoint."""
     return {
-        name: (attribute, entrypoint.schema)
+        name: (attribute, entrypoint)
         for name in SERVICES
         for attribute, function in vars(_service_class(name)).items()
         for entrypoint in getattr(function, "nameko_entrypoints", ())
@@ -338,11 +340,11 @@ def _consumers(event_type: str) -> tuple[str, ...]:
     return tuple(_handlers(event_type))
 
 
-def _read(found: Waiting, consumer: str) -> tuple[str, Event]:
-    method, schema = _handlers(found.event_type)[consumer]
+def _read(found: Waiting, consumer: str, schema: Schema) -> Event:
     subscription = Subscription(consumer, found.event_type)
-    arrived = Arrived(subscription.queue, found.body, {}, "application/json")
-    return method, read_event(arrived, subscription, schema)
+    headers = {CORRELATION_HEADER: found.correlation_id}
+    arrived = Arrived(subscription.queue, found.body, headers, "application/json")
+    return read_event(arrived, subscription, schema)
 
 
 def buyers() -> Sequence[Identity]:

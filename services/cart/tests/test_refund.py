@@ -28,7 +28,7 @@ def fulfilled(shop: Any) -> dict[str, Any]:
     shop.add_pack()
     order: dict[str, Any] = shop.place()["order"]
     data = {"order_id": order["id"], "line_ids": [line["id"] for line in order["lines"]]}
-    hand_over_lines(shop.app, make_event("credits.order_credited.v1", data), "awaits_credits")
+    hand_over_lines(shop.app, [make_event("credits.order_credited.v1", data)], "awaits_credits")
     return order
 
 
