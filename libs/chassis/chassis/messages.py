@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 from marshmallow import EXCLUDE, RAISE, Schema, ValidationError, fields, validate
 
-from chassis.compiled import compiled
+from chassis.compiled import READERS, as_is, compiled
 from kernel.clock import rfc3339
 from kernel.errors import FieldError, Kind, Refusal
 from kernel.money import MINOR_DIGITS
@@ -59,9 +59,17 @@ class PlainString(fields.String):
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
         text = super()._deserialize(value, attr, data, **kwargs)
-        if any(unicodedata.category(character) in {"Cc", "Cs"} for character in text):
+        if not text.isprintable() and any(unicodedata.category(character) in {"Cc", "Cs"} for character in text):
             raise self.make_error("control")  # nor half of a surrogate pair, which no database can store
         return text.strip()
+
+
+def _read_plain(field: PlainString) -> Callable[[Any], Any]:
+    return lambda value: field._deserialize(value, None, None)
+
+
+READERS[StrictInteger] = as_is(int)
+READERS[PlainString] = _read_plain
 
 
 class UtcDateTime(fields.AwareDateTime):

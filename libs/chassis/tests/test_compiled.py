@@ -6,7 +6,17 @@ from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies
-from marshmallow import Schema, ValidationError, fields, post_load, pre_load, validate, validates, validates_schema
+from marshmallow import (
+    EXCLUDE,
+    Schema,
+    ValidationError,
+    fields,
+    post_load,
+    pre_load,
+    validate,
+    validates,
+    validates_schema,
+)
 
 from chassis.compiled import compiled
 from chassis.messages import (
@@ -20,7 +30,16 @@ from chassis.messages import (
 )
 
 
+class Line(RequestSchema):
+    text = PlainString(required=True, max_length=10)
+    sold = fields.Boolean(load_default=False)
+    yes = fields.Boolean(truthy={"yes"}, falsy={"no"})
+
+
 class Order(RequestSchema):
+    lines = fields.List(fields.Nested(Line), validate=validate.Length(max=2))
+    maybe = fields.List(fields.Nested(Line, allow_none=True), allow_none=True)
+    more = fields.Nested(Line, unknown=EXCLUDE, load_default=None, allow_none=True)
     number = StrictInteger(required=True, validate=validate.Range(min=1))
     note = PlainString(allow_none=True)
     price = money(load_default=None, allow_none=True)
@@ -78,11 +97,13 @@ SCHEMAS: list[Schema] = [
     Order(), Tolerant(), Hooked(), Crossed(), Checked(), Renamed(), Order(partial=True), Order(only=("number", "kind")),
 ]  # fmt: skip
 NAMES = ("number", "note", "price", "tags", "sent", "sent_at", "kind", "told", "secret", "low", "high", "word", "name",
-         "items", "other", "unheard of")  # fmt: skip
+         "items", "other", "lines", "maybe", "more", "unheard of")  # fmt: skip
 values = strategies.sampled_from([
     None, True, 0, 1, -1, 2.0, "1", "a", "b", "A", " x ", "\x00", [], ["a"], [1], {}, "2026-11-24T12:00:00Z",
     "yesterday", {"amount_minor": 5, "currency": "USD"}, {"amount_minor": "5"},
-    {"amount_minor": 5, "currency": "USD", "x": 1},
+    {"amount_minor": 5, "currency": "USD", "x": 1}, {"text": "a"}, {"text": "a", "sold": True, "yes": "yes"},
+    {"text": "a", "sold": "true", "yes": False}, {"text": "a", "x": 1}, {"text": "\x00"}, [{"text": "a"}],
+    [{"text": " b "}, None], [{"text": "a"}, {}], [{"text": "a"}] * 3, [1], ({"text": "a"},),
 ])  # fmt: skip
 messages = strategies.dictionaries(strategies.sampled_from(NAMES), values, max_size=8) | values
 unhurried = settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.too_slow])

@@ -212,7 +212,7 @@ def test_an_exhausted_pool_is_a_refusal_and_not_a_hang(
 ) -> None:
     database = Database(new_postgres(), pool_size=1)
     monkeypatch.setattr(database._pooled.pool, "_timeout", 0.1)
-    with database.transaction(), database.transaction(), pytest.raises(Refusal) as caught, database.transaction():
+    with database.transaction(), pytest.raises(Refusal) as caught, database.transaction():
         pass
     assert caught.value.kind is Kind.UNAVAILABLE
 

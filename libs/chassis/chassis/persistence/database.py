@@ -203,13 +203,14 @@ class Database:
     Args:
         url: SQLAlchemy's; ``postgresql+psycopg2://...`` or ``sqlite:///file``.
         clock: where `Transaction.now` comes from.
-        pool_size: connections kept; as many again in a rush, then callers wait 5 s and get `unavailable`.
+        pool_size: connections at most. They are kept: a new one costs the server a process, and has no statement
+            prepared. When all are in use, callers wait 5 s and get `unavailable`.
     """
 
-    def __init__(self, url: str, clock: Clock | None = None, pool_size: int = 10) -> None:
+    def __init__(self, url: str, clock: Clock | None = None, pool_size: int = 20) -> None:
         self.clock = clock or SystemClock()
         self.url = sa.make_url(url)
-        pooling = {"poolclass": sa.QueuePool, "pool_size": pool_size, "max_overflow": pool_size, "pool_timeout": 5}
+        pooling = {"poolclass": sa.QueuePool, "pool_size": pool_size, "max_overflow": 0, "pool_timeout": 5}
         # an error in a log must not carry what was written
         quiet = {"hide_parameters": True}
         self._writer: threading.Lock | None = None
