@@ -338,8 +338,8 @@ class BusServer(SharedExtension):
                 headers={wire.CORRELATION_HEADER: request.correlation_id},
                 persistent=False,
                 correlation_id=message.properties.get("correlation_id"),
+                acks=message.delivery_tag,
             )
-            link.ack(message.delivery_tag)
         except Exception as error:
             # the link broke: the request comes again on the next one, and its effect is found done
             _log.info("could not reply: %s", type(error).__name__)

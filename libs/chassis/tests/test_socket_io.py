@@ -97,13 +97,28 @@ io._raw = Raw(io._raw)
 
 def test_writes_of_one_turn_leave_in_one_call_and_in_order() -> None:
     green("""
-for word in (b"a", b"b", memoryview(b"c")):
+def write(word):
     io.write(word)
+for word in (b"a", b"b", memoryview(b"c")):
+    eventlet.spawn(write, word)
 assert sends == []
 assert theirs.recv(100) == b"abc"
-io.write(b"d")
-assert theirs.recv(100) == b"d"
-assert sends == [b"abc", b"d"]
+assert sends == [b"abc"]
+""")
+
+
+def test_a_lone_write_leaves_at_once_and_what_follows_it_together() -> None:
+    green("""
+io.write(b"a")
+assert sends == [b"a"]
+io._last_write -= 1
+io.write(b"b")
+assert sends == [b"a", b"b"]
+for word in (b"c", b"d", b"e"):
+    io.write(word)
+assert len(sends) == 2, "a batch is sent in one go"
+assert theirs.recv(100) == b"ab"
+assert theirs.recv(100) == b"cde"
 """)
 
 

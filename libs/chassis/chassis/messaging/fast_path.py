@@ -54,13 +54,14 @@ class FastPath:
         mandatory: bool,
         headers: Mapping[str, Any],
         properties: Mapping[str, Any],
+        acks: int | None = None,
     ) -> None:
-        """Write one message."""
+        """Write one message, and right after it the ack of the message with the delivery tag `acks`."""
         content = body.encode() if isinstance(body, str) else body
         packed = frames.publish(
             channel, self._connection.frame_max, exchange, routing_key, mandatory, content, headers, properties
         )
-        self._write(packed)
+        self._write(packed if acks is None else packed + frames.ack(channel, acks, False))
 
     def ack(self, channel: int, delivery_tag: int, multiple: bool = False) -> None:
         """Write one ack, for one message or for all up to it."""

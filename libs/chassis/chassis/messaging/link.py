@@ -160,15 +160,23 @@ class Link:
         persistent: bool = True,
         mandatory: bool = False,
         content_type: str = "application/json",
+        acks: Any = None,
         **properties: Any,
     ) -> None:
-        """Write one message to the socket. Says nothing about whether the broker took it."""
+        """Write one message to the socket. Says nothing about whether the broker took it.
+
+        Args:
+            body, exchange, routing_key, headers, content_type, properties: of the message.
+            persistent: whether the broker keeps it over a restart.
+            mandatory: whether it comes back when no queue wants it.
+            acks: the delivery tag of a message that is done with once this one is written; leaves together with it.
+        """
         properties["delivery_mode"] = PERSISTENT if persistent else TRANSIENT
         if self._fast is not None:
             properties["content_type"] = content_type
             properties["content_encoding"] = "utf-8"
             self._fast.publish(
-                self.channel.channel_id, body, exchange, routing_key, mandatory, headers or {}, properties
+                self.channel.channel_id, body, exchange, routing_key, mandatory, headers or {}, properties, acks
             )
             return
         with self._writing:
@@ -180,6 +188,8 @@ class Link:
                 properties=properties,
             )
             self.channel.basic_publish(message, exchange=exchange, routing_key=routing_key, mandatory=mandatory)
+            if acks is not None:
+                self.channel.basic_ack(acks)
 
     def ack(self, delivery_tag: Any) -> None:
         """Tell the broker that a message is done with."""

@@ -1,8 +1,8 @@
 """Few system calls on the socket of a link; they are most of what a small message costs.
 
 Reading takes all that is there, and under eventlet the socket stays registered with the event loop from one read to the
-next. Writing under eventlet collects what one turn of the event loop produced and sends it in one go; real threads send
-at once, one after the other.
+next. Writing under eventlet sends a lone message at once, and collects what else this turn of the event loop produces
+to send it in one go. Real threads send at once, one after the other.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from chassis.green import current_greenlet, green_hub
 _READ_AHEAD = 64 * 1024
 #: Bytes that may wait for the socket before writers have to wait as well.
 _WRITE_BEHIND = 256 * 1024
+#: A write this soon after another one belongs to a batch, of which more will come.
+_CLOSE_TOGETHER_S = 0.0002
 
 
 class SocketIO(Protocol):
@@ -105,6 +107,7 @@ class GreenIO:
         self._waiting: list[bytes] = []
         self._size = 0
         self._scheduled = False
+        self._last_write = 0.0
         self._broken: OSError | None = None
 
     # -- reading ----------------------------------------------------------------------------------------------------
@@ -180,12 +183,23 @@ class GreenIO:
             raise self._broken
         self._waiting.append(bytes(data))  # py-amqp uses its buffer again
         self._size += len(data)
-        if not self._scheduled:
-            self._scheduled = True
+        if self._scheduled:
+            return
+        self._scheduled = True
+        if self._more_will_come():
             self._hub.schedule_call_global(0, self._send)
+        else:
+            self._send()
+
+    def _more_will_come(self) -> bool:
+        """Whether this greenlet has just written before, or others run in this turn of the loop and may write too."""
+        hub = self._hub
+        now = time.monotonic()
+        before, self._last_write = self._last_write, now
+        return now - before < _CLOSE_TOGETHER_S or bool(hub.next_timers) or bool(hub.timers and hub.timers[0][0] <= now)
 
     def _send(self) -> None:
-        """Send in the event loop, where nobody may wait."""
+        """Send without waiting: this may run in the event loop."""
         try:
             data = self._take()
             sent = self._raw.send(data)
