@@ -192,3 +192,22 @@ try:
 except OSError as error:
     assert "closed" in str(error)
 """)
+
+
+def test_a_short_wait_after_a_long_one_is_short() -> None:
+    green("""
+import time
+def waits(seconds):
+    began = time.monotonic()
+    try:
+        io.receive(seconds)
+    except TimeoutError:
+        pass
+    return time.monotonic() - began
+eventlet.spawn_after(0.05, theirs.sendall, b"soon")
+assert waits(50) < 40, "it was there soon"
+for _ in range(3):
+    assert waits(0.01) < 40, "the timer of the long wait"
+    io.pause()
+assert waits(0.3) >= 0.3
+""")

@@ -101,7 +101,7 @@ class GreenIO:
         self._listener: Any = None
         self._reader: Any = None
         self._deadline = 0.0
-        self._timer: Any = None
+        self._rings_at: float | None = None
         self._drained = False
         # writing
         self._waiting: list[bytes] = []
@@ -134,8 +134,8 @@ class GreenIO:
         if self._listener is None:
             self._listener = hub.add(hub.READ, self._raw.fileno(), self._readable, self._closed, None)
         self._deadline = deadline
-        if self._timer is None:
-            self._arm()
+        if self._rings_at is None or deadline < self._rings_at:
+            self._ring_at(deadline)
         self._reader = current_greenlet()
         try:
             return bool(hub.switch())
@@ -154,17 +154,19 @@ class GreenIO:
         if self._reader is not None:
             self._reader.throw(*error)
 
-    def _arm(self) -> None:
-        seconds = max(0.0, self._deadline - time.monotonic())
-        self._timer = self._hub.schedule_call_global(seconds, self._timed)
+    def _ring_at(self, moment: float) -> None:
+        self._rings_at = moment
+        self._hub.schedule_call_global(max(0.0, moment - time.monotonic()), self._ring, moment)
 
-    def _timed(self) -> None:
+    def _ring(self, moment: float) -> None:
         # one timer for many reads: most of them end long before, and a timer of their own would only be cancelled
-        self._timer = None
+        if moment != self._rings_at:
+            return  # an earlier one was wanted since
+        self._rings_at = None
         if self._reader is None:
             return
         if time.monotonic() < self._deadline:
-            self._arm()
+            self._ring_at(self._deadline)
         else:
             self._reader.switch(False)
 
