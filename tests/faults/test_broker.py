@@ -163,7 +163,7 @@ def test_sigterm_hands_back_nothing_that_is_done(faulty: FaultyStore, rng: rando
 def test_every_event_arrives_several_times_in_any_order(faulty: FaultyStore, rng: random.Random, copies: int) -> None:
     with Detour(faulty.rabbit.uri, rng, copies) as detour, Load(faulty, rng) as load:
         load.wait_answered(8)
-    assert detour.passed >= 8 * 4 * copies
+    assert detour.passed >= 8 * copies  # a declined order has one event, a paid one many
     assert detour.overtaken
     load.assert_kept()
 

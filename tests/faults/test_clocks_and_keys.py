@@ -44,6 +44,7 @@ def test_what_a_fast_clock_has_left_behind_waits_for_no_hour(faulty: FaultyStore
     assert_nothing_broken(faulty)
 
 
+@pytest.mark.long
 def test_an_order_that_a_fast_clock_has_leased_is_resumed(faulty: FaultyStore, rng: random.Random) -> None:
     ada = faulty.client()
     body, key = ready_to_order(ada), str(uuid.uuid4())

@@ -83,6 +83,7 @@ def test_a_database_that_falls_silent_is_given_up(faulty: FaultyStore, rng: rand
             proxy.stop()
 
 
+@pytest.mark.long
 def test_connections_to_the_database_are_cut_in_mid_transaction(faulty: FaultyStore, rng: random.Random) -> None:
     """At a COMMIT: whether it was carried out, nobody knows."""
     with faulty.database_proxy() as proxy:
