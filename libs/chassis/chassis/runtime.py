@@ -63,7 +63,7 @@ class Runtime:
         environment.check()
         failpoints.arm(environment)
         clock = failpoints.clock(environment)
-        database = Database(database_url, clock, environment.integer("PUNCHCARD_DATABASE_CONNECTIONS", 10))
+        database = Database(database_url, clock, environment.integer("PUNCHCARD_DATABASE_CONNECTIONS", 20))
         embedded = is_memory(broker_uri)
         return cls(
             service=service,

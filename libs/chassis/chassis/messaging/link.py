@@ -212,6 +212,7 @@ class Link:
         """The same connection by a channel of its own, whose deliveries are acknowledged apart from the others."""
         other = copy(self)
         other.channel = self.connection.channel()
+        _unpack_nothing(other.channel)
         return other
 
     def requeue(self, delivery_tag: Any) -> None:
