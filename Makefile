@@ -44,10 +44,11 @@ soak: $(VENV)/.dev ## load while a random process is killed every 5 s, then the 
 	@$(BIN)/python -m chassis.local_servers
 	@$(BIN)/python tests/soak.py --seconds $(or $(SECONDS),60) $(if $(SEED),--seed $(SEED))
 
-faults: $(VENV)/.dev ## every fault, long and with many seeds (SEEDS=10 SEED=n; ONLY=expression as for pytest -k)
+faults: $(VENV)/.dev ## every fault and the model test, long and with many seeds (SEEDS=10 SEED=n; ONLY=expression as for pytest -k)
 	@$(BIN)/python -m chassis.local_servers
-	@FAULT_LONG=1 FAULT_SEEDS=$(or $(SEEDS),5) FAULT_SEED=$(or $(SEED),$(shell shuf -i 1-999999 -n 1)) \
-	  $(BIN)/pytest tests/faults $(if $(ONLY),-k '$(ONLY)')
+	@seed=$(or $(SEED),$$(shuf -i 1-999999 -n 1)); \
+	FAULT_LONG=1 FAULT_SEEDS=$(or $(SEEDS),5) FAULT_SEED=$$seed MODEL_WALKS=200 MODEL_STEPS=40 MODEL_SEED=$$seed \
+	  $(BIN)/pytest tests/faults tests/model $(if $(ONLY),-k '$(ONLY)')
 
 contracts: $(VENV)/.dev ## write contracts/ from the code
 	@$(BIN)/punchcard contracts

@@ -38,7 +38,7 @@ def proceed_refund(app: App, refund: Refund) -> Answer | None:
                 if refusal.kind not in _FINAL:
                     raise
                 return refuse_refund(app, refund.id, refusal)
-            failpoints.reach("cart.credits_taken_back")
+            failpoints.reach("cart.refunding")
             note_taken_back(app, refund.id, taken)
         outcome = app.payments.refund(refund)
     except Refusal as refusal:
