@@ -196,7 +196,7 @@ def events_in_queue(uri: str) -> list[str]:
 
 
 def test_a_letter_whose_queue_is_gone_stays(echo: Echo, database: Database, letters: DeadLetters) -> None:
-    park(database, said("lost"), queue="echo.on.echo.whispered.v1")
+    park(database, said("lost"), queue="echo.on.echo.muttered.v1")
     park(database, said("mended"))
     assert letters.replay(Selection()) == {"replayed": 1, "remaining": 1}
     wait_until(lambda: echo.effects() == ["handled mended"], "the other one")

@@ -11,10 +11,11 @@ from marshmallow import fields
 
 from chassis.context import correlation_id
 from chassis.messages import Event, EventType, RequestSchema, TolerantSchema
-from chassis.persistence import Database
-from chassis.persistence.tables import METADATA
+from chassis.persistence import Database, add_messaging_tables
 from chassis.service import Call, Provided, Runtime, Service, consume, consume_many, rpc
 
+METADATA = sa.MetaData()  # not the chassis' own, which every service's metadata is made from
+add_messaging_tables(METADATA)
 EFFECT = sa.Table("effect", METADATA, sa.Column("id", sa.Integer, primary_key=True), sa.Column("what", sa.String(200)))
 
 
