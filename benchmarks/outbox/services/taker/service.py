@@ -12,7 +12,7 @@ from marshmallow import fields
 from chassis.messages import Event, RequestSchema, StrictInteger, TolerantSchema
 from chassis.persistence import Database
 from chassis.persistence.tables import METADATA
-from chassis.service import Call, Provided, Runtime, Service, consume, rpc
+from chassis.service import Call, Provided, Runtime, Service, consume_many, rpc
 
 TAKEN = sa.Table(
     "taken", METADATA, sa.Column("number", sa.Integer, primary_key=True), sa.Column("what", sa.String(200))
@@ -63,15 +63,15 @@ class TakerService(Service):
     name = "taker"
     app = Provided(bootstrap)
 
-    @consume("maker.was_made.v1", Made())
-    def on_was_made(self, event: Event) -> None:
-        """An event becomes a row."""
-        number, times = event.data["number"], self.app.times
+    @consume_many("maker.was_made.v1", Made())
+    def on_was_made(self, events: list[Event]) -> None:
+        """Each event becomes a row."""
         with self.app.database.transaction() as transaction:
-            if not transaction.accept(event):
-                return
-            transaction.execute(sa.insert(TAKEN), {"number": number, "what": event.data["what"]})
-            transaction.after_commit(lambda: times.setdefault(number, time.monotonic()))
+            numbers = []
+            for event in transaction.accept_each(events):
+                transaction.insert(TAKEN, {"number": event.data["number"], "what": event.data["what"]})
+                numbers.append(event.data["number"])
+            transaction.after_commit(lambda: self.app.times.update(dict.fromkeys(numbers, time.monotonic())))
 
     @rpc(request=Range(), reply=Times(), anonymous=True)
     def taken(self, call: Call) -> dict[str, Any]:
