@@ -332,7 +332,8 @@ def temporary_folder(name: str) -> Iterator[Path]:
     try:
         yield folder
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        # a PostgreSQL of many test databases has hundreds of thousands of files; rm takes a fraction of shutil's time
+        subprocess.run(["rm", "-rf", "--", folder])  # noqa: S603, S607  # a folder of our own
 
 
 def _children(parent: int) -> list[int]:
