@@ -50,8 +50,8 @@ def correlation_id() -> str:
     return context.correlation_id if context else new_id("cor")
 
 
-def enter(context: RequestContext) -> None:
-    """Make `context` the one at hand for the rest of this greenlet or thread."""
+def enter(context: RequestContext | None) -> None:
+    """Make `context` the one at hand for the rest of this greenlet or thread; None for no request at all."""
     _current.set(context)
 
 

@@ -6,6 +6,7 @@ import json
 import logging
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,6 +16,7 @@ import pytest
 import sqlalchemy as sa
 from marshmallow import ValidationError, fields
 
+from chassis import context
 from chassis.messages import EventType, TolerantSchema
 from chassis.persistence import Database, IdempotencyKeys, UtcDateTimeColumn, find_answer, request_hash
 from chassis.persistence.paging import page
@@ -109,6 +111,22 @@ def test_the_inbox_forgets_what_was_rolled_back(database: Database) -> None:
         raise RuntimeError
     with database.transaction() as transaction:
         assert transaction.accept(event)
+
+
+@pytest.mark.parametrize("outer", [None, context.RequestContext("cor_outer")])
+def test_an_event_has_its_own_context_while_it_is_handled_and_no_longer(
+    database: Database, outer: context.RequestContext | None
+) -> None:
+    context.enter(outer)
+    events = [replace(make_event("shop.sold.v1", {"what": name}), correlation_id=f"cor_{name}") for name in "ab"]
+    with database.transaction() as transaction:
+        assert [context.correlation_id() for _ in transaction.accept_each(events)] == ["cor_a", "cor_b"]
+    assert context.current() is outer
+    with pytest.raises(RuntimeError), database.transaction() as transaction:
+        for _ in transaction.each(events):
+            raise RuntimeError
+    assert context.current() is outer
+    context.enter(None)
 
 
 def test_two_handlers_at_once_have_one_effect(database: Database) -> None:

@@ -163,10 +163,11 @@ class Transaction(Reader):
     def each(self, events: Iterable[Event]) -> Iterator[Event]:
         """Events one after the other, each while its context is at hand: what is emitted then is caused by it."""
         outer = context.current()
-        for event in events:
-            context.enter(context.RequestContext(event.correlation_id))
-            yield event
-        if outer is not None:
+        try:
+            for event in events:
+                context.enter(context.RequestContext(event.correlation_id))
+                yield event
+        finally:
             context.enter(outer)
 
     def _note_handled(self, events: Sequence[Event]) -> set[str]:
