@@ -27,6 +27,7 @@ def _arrivals(faulty: FaultyStore) -> list[Mail]:
 def test_while_it_is_away_for_an_hour_purchases_go_on_and_no_mail_is_lost(
     faulty: FaultyStore, rng: random.Random
 ) -> None:
+    before = {mail.id for mail in _arrivals(faulty)}
     with faulty.away("mailbox"):
         with Load(faulty, rng) as load:
             load.wait_answered(3)
@@ -37,7 +38,7 @@ def test_while_it_is_away_for_an_hour_purchases_go_on_and_no_mail_is_lost(
             connection.execute(sa.text(hour_ago))
         assert faulty.rows("notifications", "SELECT count(*) FROM deliveries WHERE state = 'failed'") == [(0,)]
     load.assert_kept()
-    assert max(Counter(mail.message_id for mail in _arrivals(faulty)).values()) == 1
+    assert max(Counter(mail.message_id for mail in _arrivals(faulty) if mail.id not in before).values()) == 1
 
 
 def test_cut_after_a_mail_was_handed_over_it_comes_twice_at_most_under_one_id(

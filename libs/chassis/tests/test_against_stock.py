@@ -443,7 +443,7 @@ def test_stock_does_twice_what_is_sent_twice(stock: Stock, wire: Wire) -> None:
 
 
 def test_a_repeated_request_with_a_key_has_one_effect(tmp_path: Path) -> None:
-    database = create_tables(Database(f"sqlite:///{tmp_path / 'x.db'}"))
+    database = create_tables(Database(f"sqlite:///{tmp_path / 'x.db'}"), EFFECT.metadata)
 
     def pay(amount: int) -> Any:
         with database.transaction() as transaction:
