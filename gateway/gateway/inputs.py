@@ -100,6 +100,20 @@ class DeadLetterQuery(PageQuery):
     cause = PlainString(max_length=100)
 
 
+class OwnAuditQuery(PageQuery):
+    """Changes of one thing, by one person, of one kind, or all."""
+
+    subject_id = PlainString(max_length=64)
+    actor_id = PlainString(max_length=64)
+    action = PlainString(max_length=64)
+
+
+class AuditQuery(OwnAuditQuery):
+    """Of one organisation, or of all."""
+
+    organization_id = PlainString(max_length=64)
+
+
 class Replay(RequestSchema):
     """Which dead letters of a service to try again: one, or those whose cause begins so."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 from marshmallow import Schema, fields
@@ -376,6 +377,22 @@ class DeadLetter(Schema):
     )
 
 
+class AuditEntry(Schema):
+    """Who changed what. Without an actor the store did it by itself."""
+
+    service = _TEXT(required=True)
+    id = _TEXT(required=True)
+    happened_at = _WHEN(required=True)
+    action = _TEXT(required=True)
+    subject_id = _TEXT(required=True)
+    organization_id = _maybe(_TEXT)
+    actor_id = _maybe(_TEXT)
+    actor_email = _maybe(_TEXT)
+    actor_role = _maybe(_TEXT)
+    details = fields.Dict(required=True)
+    correlation_id = _TEXT(required=True)
+
+
 class Replayed(Schema):
     """How many dead letters went back to their queues, and how many of those asked for still wait."""
 
@@ -439,6 +456,7 @@ class Readiness(Schema):
     services = fields.Dict(keys=_TEXT(), values=_TEXT(), required=True)
 
 
+@cache  # one schema for all routes that list the same
 def page_of(item: type[Schema]) -> type[Schema]:
     """One page of a list of `item`."""
     return Schema.from_dict(

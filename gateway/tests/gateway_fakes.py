@@ -13,6 +13,7 @@ from werkzeug.test import TestResponse
 
 from chassis import context
 from chassis.sealing import Opener, new_key
+from gateway.routes.health import SERVICES
 from kernel.errors import Kind, Refusal
 
 #: The fixture `send`.
@@ -130,6 +131,11 @@ REFUND = {
     "credits": {"taken_back": 120, "claimed": 0, "spent": 0, "expired": 0}, "requested_by": "usr_fay",
     "requested_at": "2026-11-24T12:00:00.000Z", "ended_at": "2026-11-24T12:00:01.000Z", "failure_code": None,
 }  # fmt: skip
+AUDIT_ENTRY = {
+    "id": "aud_1", "happened_at": "2026-11-22T12:00:00.000Z", "action": "card.frozen", "subject_id": "scc_1",
+    "organization_id": "org_acme", "actor_id": "usr_ada", "actor_email": "ada@acme.example", "actor_role": "admin",
+    "details": {"credits": 5}, "correlation_id": "cor_1",
+}  # fmt: skip
 SPENT = {"id": "ltx_1", "organization_id": "org_acme", "credits": 30, "balance": 90}
 
 REPLIES: dict[str, Any] = {
@@ -172,7 +178,8 @@ REPLIES: dict[str, Any] = {
     "cart.get_refund": REFUND,
     "cart.list_dead_letters": page_of(DEAD_LETTER),
     "cart.replay_dead_letters": {"replayed": 1, "remaining": 0},
-    **{f"health.{name}": {} for name in ("accounts", "catalog", "cart", "payments", "credits", "notifications")},
+    **{f"{name}.list_audit": {"items": [AUDIT_ENTRY], "more": False} for name in SERVICES},
+    **{f"health.{name}": {} for name in SERVICES},
 }
 
 

@@ -9,6 +9,7 @@ import pytest
 from gateway_fakes import REPLIES, Check, FakeRpc, Send
 
 from chassis.testing import rpc_contract
+from gateway.routes.health import SERVICES
 
 BEARER = {"number": "SCC-7K2M-Q9TX-04HB", "code": "4T9KQ2"}
 KEY = {"Idempotency-Key": "k1"}
@@ -75,6 +76,14 @@ REQUESTS: dict[str, tuple[str, str, Any]] = {
         "POST", "/v1/admin/orders/ord_1/refund", {"reason": "Bought twice", "claimed": "refund_anyway"}
     ),
     "cart.get_refund": ("GET", "/v1/admin/orders/ord_1/refund", None),
+    **{
+        f"{service}.list_audit": (
+            "GET",
+            "/v1/admin/audit?subject_id=s&organization_id=o&actor_id=u&action=a.b&limit=5&cursor=aud_1",
+            None,
+        )
+        for service in SERVICES
+    },
     "cart.list_dead_letters": ("GET", "/v1/admin/dead-letters?service=cart&cause=x&limit=5&cursor=cart.c", None),
     "cart.replay_dead_letters": ("POST", "/v1/admin/dead-letters/replay", {"service": "cart", "cause": "x"}),
 }  # fmt: skip

@@ -44,7 +44,7 @@ def test_every_route_is_documented_and_nothing_else(app: Flask, document: dict[s
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
     }
     assert {(method, path) for method, path, _ in operations(document)} == routes
-    assert len(routes) == 41
+    assert routes, "there is something to document"
 
 
 def test_it_is_openapi_3_1_with_sound_schemas(document: dict[str, Any]) -> None:

@@ -3,6 +3,7 @@
 from gateway.routes import (
     admin,
     admin_payments,
+    audit_trail,
     cart,
     catalog,
     credit,
@@ -28,6 +29,7 @@ BLUEPRINTS = (
     webhooks.routes,
     admin.routes,
     admin_payments.routes,
+    audit_trail.routes,
     health.routes,
     reading.routes,
 )

@@ -14,6 +14,7 @@ from apispec import APISpec
 from apispec.ext.marshmallow import MarshmallowPlugin
 from marshmallow import Schema
 
+from chassis import audit_trail
 from chassis.messages import EventType, dump_checked
 from chassis.messaging import dead_letters, state
 from chassis.service import Rpc, Service
@@ -21,6 +22,7 @@ from chassis.service import Rpc, Service
 #: Where the methods that every service has stand, once for all of them.
 COMMON = "chassis"
 _COMMON_EXAMPLES: Mapping[str, Mapping[str, Any]] = {
+    **audit_trail.RPC_EXAMPLES,
     **dead_letters.RPC_EXAMPLES,
     **state.RPC_EXAMPLES,
     "health": {"request": {}, "reply": {"service": "credits"}},

@@ -18,7 +18,7 @@ from marshmallow import Schema, fields
 from nameko.exceptions import ContainerBeingKilled
 from nameko.extensions import DependencyProvider, Entrypoint
 
-from chassis import context
+from chassis import audit_trail, context
 from chassis.bus import BusServer
 from chassis.messages import RequestSchema
 from chassis.messaging import dead_letters
@@ -265,6 +265,12 @@ class Service:
         call.caller.require(*dead_letters.REPLAYERS)
         wanted = Selection(call.data.get("id"), None, call.data.get("cause_prefix"))
         return self._dead_letters().replay(wanted, dead_letters.MOST_AT_ONCE)
+
+    @rpc(request=audit_trail.ListAudit(), reply=audit_trail.AuditPage())
+    def list_audit(self, call: Call) -> dict[str, Any]:
+        """Who changed what: all of it for staff, what concerns their organisation for admins."""
+        with self.app.database.reading() as reader:
+            return audit_trail.list_audit(reader, call.caller, **call.data)
 
     def _dead_letters(self) -> DeadLetters:
         return DeadLetters(self.runtime.database, self.runtime.broker_uri)

@@ -3,6 +3,7 @@ counted failures."""
 
 from sqlalchemy.exc import IntegrityError
 
+from chassis.persistence.audit import create_audit_table, drop_audit_table
 from chassis.persistence.database import Database, Reader, Transaction
 from chassis.persistence.idempotency import Answer, IdempotencyKeys, find_answer, request_hash
 from chassis.persistence.statements import Row, Statement
@@ -21,6 +22,8 @@ __all__ = [
     "Transaction",
     "UtcDateTimeColumn",
     "add_messaging_tables",
+    "create_audit_table",
+    "drop_audit_table",
     "failure_columns",
     "failure_table",
     "find_answer",

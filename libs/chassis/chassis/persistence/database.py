@@ -13,12 +13,14 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
 from chassis import context, failpoints
+from chassis.identity import Identity
 from chassis.messages import Event, EventType, dump_checked
 from chassis.persistence import sqlite
+from chassis.persistence.audit import audit_row
 from chassis.persistence.postgres import PostgresConnection, PostgresSession
 from chassis.persistence.sqlite import SqliteSession
 from chassis.persistence.statements import Row, Statement, insertion, insertion_if_new
-from chassis.persistence.tables import INBOX, OUTBOX, UtcDateTimeColumn
+from chassis.persistence.tables import AUDIT_ENTRY, INBOX, OUTBOX, UtcDateTimeColumn
 from kernel.clock import Clock, SystemClock, rfc3339
 from kernel.errors import unavailable
 from kernel.ids import new_id
@@ -149,6 +151,21 @@ class Transaction(Reader):
             }
         )
         return event_id
+
+    def audit(
+        self, caller: Identity | None, action: str, subject_id: str, organization_id: str | None = None, **details: Any
+    ) -> None:
+        """Note who changes what, for the audit trail. The line stands or falls with the change.
+
+        Args:
+            caller: who does it; None for the store itself.
+            action: what is done, ``thing.done`` as in ``card.frozen``.
+            subject_id: the thing's id.
+            organization_id: whom it concerns, so that its admins see the line.
+            details: what one wants to know later. Never a secret.
+        """
+        row = audit_row(caller, action, subject_id, organization_id, details, self.now, context.correlation_id())
+        self.insert(AUDIT_ENTRY, row)
 
     def accept(self, event: Event) -> bool:
         """Note in the inbox that this consumer handles the event; False if it has done so before."""

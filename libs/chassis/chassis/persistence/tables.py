@@ -80,7 +80,32 @@ IDEMPOTENCY_KEY = sa.Table(
 )
 
 
+def audit_columns() -> list[sa.Column[Any]]:
+    """The table's columns, for it and for the migration that makes it."""
+    return [
+        sa.Column("id", sa.String(64), primary_key=True),
+        sa.Column("happened_at", UtcDateTimeColumn, nullable=False),
+        sa.Column("action", sa.String(64), nullable=False),
+        sa.Column("subject_id", sa.String(64), nullable=False),
+        sa.Column("organization_id", sa.String(64)),  # whom it concerns
+        sa.Column("actor_id", sa.String(64)),  # nobody: the store itself
+        sa.Column("actor_email", sa.String(254)),
+        sa.Column("actor_role", sa.String(20)),
+        sa.Column("details", sa.Text, nullable=False),  # JSON
+        sa.Column("correlation_id", sa.String(64), nullable=False),
+    ]
+
+
+AUDIT_ENTRY = sa.Table(
+    "audit_entry",
+    sa.MetaData(),  # not the messaging tables': first migrations make all of those, and this one came later
+    *audit_columns(),
+    sa.Index("audit_entry_of_organization", "organization_id", "id"),
+    sa.Index("audit_entry_of_subject", "subject_id", "id"),
+)
+
+
 def add_messaging_tables(metadata: sa.MetaData) -> None:
-    """Make the chassis' tables part of a service's metadata, so that its first migration creates them too."""
-    for table in METADATA.tables.values():
+    """Make the chassis' tables part of a service's metadata, which its migrations create."""
+    for table in (*METADATA.tables.values(), AUDIT_ENTRY):
         table.to_metadata(metadata)

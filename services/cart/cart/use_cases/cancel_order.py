@@ -75,6 +75,7 @@ def _begin(
         )
     if order.state in _UNPAID:
         settings = app.settings
+        transaction.audit(caller, "order.cancel_requested", order.id, order.organization_id)
         storage.request_cancel(
             transaction,
             order,

@@ -83,6 +83,10 @@ def _begin(
     )
     if not storage.insert_refund(transaction, refund):
         raise conflict("refund_in_progress", "A refund of this order is under way, or has failed. Look at it.")
+    transaction.audit(
+        caller, "order.refund_requested", order.id, order.organization_id, refund_id=refund_id, reason=wish["reason"],
+        claimed=wish["claimed"], amount_minor=refund.amount_minor, currency=refund.currency,
+    )  # fmt: skip
     return refund
 
 

@@ -50,6 +50,7 @@ def claim_card(
         guesses.check(tx)
         card = bearer.require_claimable(cards.lock_by_number(tx, bearer.number), tx.now)
         answer = _claim(tx, caller, card)
+        tx.audit(caller, "card.claimed", card["id"], caller.organization_id, credits=card["credits"])
         keys.finish(idempotency_key, _ANSWER.dump(answer))
     return {**answer, "replayed": False}
 

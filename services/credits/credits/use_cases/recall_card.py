@@ -41,6 +41,7 @@ def recall_card(app: App, caller: Identity, *, idempotency_key: str, card_id: st
         if card is None:
             raise not_found("card")
         answer = _recall(tx, caller, card)
+        tx.audit(caller, "card.recalled", card_id, caller.organization_id, credits=card["credits"])
         keys.finish(idempotency_key, _ANSWER.dump(answer))
     return {**answer, "replayed": False}
 

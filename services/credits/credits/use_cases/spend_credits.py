@@ -41,6 +41,7 @@ def spend_credits(
         if known := keys.begin(idempotency_key, request_hash("spend_credits", what)):
             return replayed(known, _ANSWER)
         answer = _spend(tx, organization_id, credits, cause, memo)
+        tx.audit(caller, "credits.spent", answer["id"], organization_id, credits=credits, cause=cause)
         keys.finish(idempotency_key, _ANSWER.dump(answer))
     return {**answer, "replayed": False}
 

@@ -89,6 +89,10 @@ def record_receipt(
             "recorded_by": caller.user_id, "recorded_at": tx.now,
         }  # fmt: skip
         answer = _record(app, tx, intent, receipt)
+        tx.audit(
+            caller, "receipt.recorded", intent["order_id"], intent["organization_id"], receipt_id=receipt["id"],
+            method=method, amount=amount, bank_reference=bank_reference, received_on=received_on,
+        )  # fmt: skip
         keys.finish(idempotency_key, answer)
         failpoints.reach("payments.recording")
     return {**answer, "replayed": False}
