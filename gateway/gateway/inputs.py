@@ -7,7 +7,7 @@ from typing import Any
 
 from marshmallow import ValidationError, fields, validate, validates_schema
 
-from chassis.messages import MoneySchema, PlainString, RequestSchema, StrictInteger
+from chassis.messages import MoneySchema, PlainString, RequestSchema, StrictBoolean, StrictInteger
 
 #: No product allows as many; the cart knows each one's own cap.
 _MOST = 1_000_000
@@ -54,6 +54,47 @@ class NewApiKey(RequestSchema):
     """A key for a program."""
 
     name = PlainString(required=True, max_length=100)
+
+
+class NewAddress(RequestSchema):
+    """An address. Its country says whether it has, and needs, a state, a ZIP and a city."""
+
+    name = PlainString(required=True, metadata={"description": "To whom"})
+    company = PlainString(allow_none=True)
+    address = PlainString(required=True, metadata={"description": "Street and number, or a P.O. box"})
+    address_2 = PlainString(allow_none=True)
+    city = PlainString(allow_none=True)
+    state = PlainString(allow_none=True, metadata={"description": "In full or short; kept short"})
+    zip = PlainString(allow_none=True, max_length=20)
+    country = PlainString(required=True, max_length=2, metadata={"description": "ISO 3166-1, two letters"})
+    default_billing = StrictBoolean()
+    default_shipping = StrictBoolean()
+
+
+class AddressChange(RequestSchema):
+    """What to change of an address. A field that is missing stays as it is; null empties it."""
+
+    name = PlainString()
+    company = PlainString(allow_none=True)
+    address = PlainString()
+    address_2 = PlainString(allow_none=True)
+    city = PlainString(allow_none=True)
+    state = PlainString(allow_none=True)
+    zip = PlainString(allow_none=True, max_length=20)
+    country = PlainString(max_length=2)
+    default_billing = StrictBoolean()
+    default_shipping = StrictBoolean()
+
+    @validates_schema
+    def _something(self, data: dict[str, Any], **options: Any) -> None:
+        if not data:
+            raise ValidationError("Name at least one field to change.")
+
+
+class TaxCertificate(RequestSchema):
+    """The number of the certificate by which an organisation is exempt from tax; null if it is not."""
+
+    certificate = PlainString(required=True, allow_none=True, max_length=64)
 
 
 class PageQuery(RequestSchema):

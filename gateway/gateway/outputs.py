@@ -58,7 +58,37 @@ class Organization(Party):
     """An organisation."""
 
     number = _TEXT(required=True)
-    users_count = _NUMBER(metadata={"description": "Shown to its own users"})
+
+
+class OrganizationFacts(Organization):
+    """An organisation as its own users see it."""
+
+    time_zone = _TEXT(required=True, metadata={"description": "IANA; the dates of its quotes and invoices are in it"})
+    language = _TEXT(required=True)
+    tax_exempt = fields.Boolean(required=True)
+    tax_certificate = _maybe(_TEXT)
+
+
+class OrganizationRecord(OrganizationFacts):
+    """An organisation with the number of its users."""
+
+    users_count = _NUMBER(required=True)
+
+
+class Address(Schema):
+    """An address of your organisation. Orders and invoices keep a copy of the one they were made with."""
+
+    id = _TEXT(required=True)
+    name = _TEXT(required=True)
+    company = _maybe(_TEXT)
+    address = _TEXT(required=True)
+    address_2 = _maybe(_TEXT)
+    city = _maybe(_TEXT)
+    state = _maybe(_TEXT)
+    zip = _maybe(_TEXT)
+    country = _TEXT(required=True)
+    default_billing = fields.Boolean(required=True)
+    default_shipping = fields.Boolean(required=True)
 
 
 class Session(Schema):

@@ -26,6 +26,14 @@ CREDITS = Opener(new_key())
 
 USER = {"id": "usr_ada", "email": "ada@acme.example", "name": "Ada Buyer", "role": "buyer", "language": "en"}
 ORGANIZATION = {"id": "org_acme", "name": "Acme", "number": "1003"}
+FACTS = {
+    **ORGANIZATION, "time_zone": "UTC", "language": "en", "tax_exempt": False, "tax_certificate": None,
+}  # fmt: skip
+ADDRESS = {
+    "id": "adr_1", "name": "Alan Abel", "company": None, "address": "1 Main Street", "address_2": None,
+    "city": "Albany", "state": "NY", "zip": "12207", "country": "US", "default_billing": True,
+    "default_shipping": True,
+}  # fmt: skip
 TOKEN = "pcs_" + "a" * 43
 
 
@@ -142,7 +150,13 @@ REPLIES: dict[str, Any] = {
     "accounts.authenticate": lambda _: authenticated(),
     "accounts.sign_in": {"expires_at": "2026-11-23T00:00:00.000Z", "user": USER, "organization": ORGANIZATION},
     "accounts.sign_out": {},
-    "accounts.get_organization": {**ORGANIZATION, "users_count": 3},
+    "accounts.get_organization": {**FACTS, "users_count": 3},
+    "accounts.set_tax_certificate": FACTS,
+    "accounts.list_addresses": page_of(ADDRESS),
+    "accounts.create_address": ADDRESS,
+    "accounts.get_address": ADDRESS,
+    "accounts.update_address": ADDRESS,
+    "accounts.delete_address": {},
     "accounts.create_api_key": API_KEY,
     "accounts.list_api_keys": page_of(API_KEY),
     "accounts.revoke_api_key": {},

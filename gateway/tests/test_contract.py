@@ -13,6 +13,10 @@ from gateway.routes.health import SERVICES
 
 BEARER = {"number": "SCC-7K2M-Q9TX-04HB", "code": "4T9KQ2"}
 KEY = {"Idempotency-Key": "k1"}
+ADDRESS = {
+    "name": "Alan Abel", "company": "Acme", "address": "1 Main Street", "address_2": "Suite 2", "city": "Albany",
+    "state": "NY", "zip": "12207", "country": "US", "default_billing": True, "default_shipping": False,
+}  # fmt: skip
 PAGE = "limit=5&cursor=c"
 #: Each method that the gateway calls, and a request with every optional field that makes it do so.
 REQUESTS: dict[str, tuple[str, str, Any]] = {
@@ -20,6 +24,14 @@ REQUESTS: dict[str, tuple[str, str, Any]] = {
     "accounts.sign_in": ("POST", "/v1/sessions", {"email": "a@b.example", "password": "x"}),
     "accounts.sign_out": ("DELETE", "/v1/sessions/current", None),
     "accounts.get_organization": ("GET", "/v1/organization", None),
+    "accounts.set_tax_certificate": (
+        "PUT", "/v1/admin/organizations/org_acme/tax-certificate", {"certificate": "NY-1187"}
+    ),
+    "accounts.list_addresses": ("GET", f"/v1/organization/addresses?{PAGE}", None),
+    "accounts.create_address": ("POST", "/v1/organization/addresses", ADDRESS),
+    "accounts.get_address": ("GET", "/v1/organization/addresses/adr_1", None),
+    "accounts.update_address": ("PATCH", "/v1/organization/addresses/adr_1", ADDRESS),
+    "accounts.delete_address": ("DELETE", "/v1/organization/addresses/adr_1", None),
     "accounts.create_api_key": ("POST", "/v1/organization/api-keys", {"name": "Nightly"}),
     "accounts.list_api_keys": ("GET", f"/v1/organization/api-keys?{PAGE}", None),
     "accounts.revoke_api_key": ("DELETE", "/v1/organization/api-keys/key_1", None),

@@ -10,6 +10,7 @@ import pytest
 from flask.testing import FlaskClient
 from gateway_fakes import (
     ACCOUNTS,
+    ADDRESS,
     API_KEY,
     APPLIED,
     CANCELLED,
@@ -18,6 +19,7 @@ from gateway_fakes import (
     CREDITS,
     DEPLOYMENT,
     ENTRY,
+    FACTS,
     ORDER,
     ORDER_CARD,
     PREVIEW,
@@ -64,6 +66,17 @@ class Case:
 
 CASES = [
     Case("GET", "/v1/organization", {"accounts.get_organization": {}}, 200, REPLIES["accounts.get_organization"]),
+    Case("GET", "/v1/organization/addresses", {"accounts.list_addresses": PAGE}, 200, page_of(ADDRESS)),
+    Case("POST", "/v1/organization/addresses",
+         {"accounts.create_address": {"name": "A", "address": "1 Main St", "country": "US", "state": None}}, 201,
+         ADDRESS, {"name": "A", "address": "1 Main St", "country": "US", "state": None}),
+    Case("GET", "/v1/organization/addresses/adr_1", {"accounts.get_address": {"id": "adr_1"}}, 200, ADDRESS),
+    Case("PATCH", "/v1/organization/addresses/adr_1", {"accounts.update_address": {"id": "adr_1", "company": None}},
+         200, ADDRESS, {"company": None}),
+    Case("DELETE", "/v1/organization/addresses/adr_1", {"accounts.delete_address": {"id": "adr_1"}}, 204, None),
+    Case("PUT", "/v1/admin/organizations/org_acme/tax-certificate",
+         {"accounts.set_tax_certificate": {"organization_id": "org_acme", "certificate": None}}, 200, FACTS,
+         {"certificate": None}),
     Case("GET", "/v1/organization/api-keys", {"accounts.list_api_keys": PAGE}, 200, page_of(API_KEY)),
     Case("DELETE", "/v1/organization/api-keys/key_1", {"accounts.revoke_api_key": {"id": "key_1"}}, 204, None),
     Case("GET", "/v1/deployments?q=ber&limit=5", {"accounts.search_deployments": {"q": "ber", "limit": 5}}, 200,

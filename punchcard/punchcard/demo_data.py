@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from accounts.bootstrap import bootstrap as accounts_app
+from accounts.use_cases.register_address import register_address
 from accounts.use_cases.register_api_key import register_api_key
 from accounts.use_cases.register_deployment import register_deployment
 from accounts.use_cases.register_organization import register_organization
@@ -61,6 +62,11 @@ USERS = (
     DemoUser("usr_fay", "fay@punchcard.example", "Fay Finch", "finance", "org_punchcard"),
     DemoUser("usr_sam", "sam@punchcard.example", "Sam Stone", "support", "org_punchcard"),
 )
+#: What a checkout is billed to unless it says otherwise.
+_ADDRESSES = (
+    ("adr_acme", "org_acme", {"name": "Alan Abel", "company": "Acme Telephony", "address": "1 Main Street",
+                              "city": "Albany", "state": "NY", "zip": "12207", "country": "US"}),
+)  # fmt: skip
 _DEPLOYMENTS = (
     ("14181336", "org_acme", "Acme Head Office", date(2017, 6, 15)),
     ("14181363", "org_acme", "Acme Head Office 2", date(2018, 2, 1)),
@@ -114,6 +120,8 @@ def _register(environment: Mapping[str, str], api_key: str) -> None:
             accounts, organization_id=user.organization_id, email=user.email, name=user.name, password=PASSWORD,
             role=user.role, id=user.id,
         )  # fmt: skip
+    for identifier, organization, address in _ADDRESSES:
+        register_address(accounts, id=identifier, organization_id=organization, address=address)
     for identifier, organization, name, registered in _DEPLOYMENTS:
         register_deployment(accounts, id=identifier, organization_id=organization, name=name, registered_on=registered)
     register_api_key(

@@ -2,6 +2,7 @@
 
 from gateway.routes import (
     admin,
+    admin_organizations,
     admin_payments,
     audit_trail,
     cart,
@@ -30,6 +31,7 @@ BLUEPRINTS = (
     admin.routes,
     admin_payments.routes,
     audit_trail.routes,
+    admin_organizations.routes,
     health.routes,
     reading.routes,
 )

@@ -16,10 +16,49 @@ routes = Blueprint(
 
 
 @routes.route("", methods=["GET"])
-@routes.response(200, outputs.Organization)
+@routes.response(200, outputs.OrganizationRecord)
 def get_organization() -> Response:
     """Your organisation."""
     return answer(ask("accounts", "get_organization"))
+
+
+@routes.route("/addresses", methods=["GET"])
+@routes.response(200, outputs.page_of(outputs.Address))
+@routes.arguments(inputs.PageQuery(), location="query")
+def list_addresses(query: dict[str, Any]) -> Response:
+    """The address book of your organisation."""
+    return page(ask("accounts", "list_addresses", query), query)
+
+
+@routes.route("/addresses", methods=["POST"])
+@routes.response(201, outputs.Address)
+@routes.arguments(inputs.NewAddress())
+def create_address(body: dict[str, Any]) -> Response:
+    """Add an address. The first one becomes the default for bills and deliveries."""
+    return answer(ask("accounts", "create_address", body), 201)
+
+
+@routes.route("/addresses/<id:address_id>", methods=["GET"])
+@routes.response(200, outputs.Address)
+def get_address(address_id: str) -> Response:
+    """One address."""
+    return answer(ask("accounts", "get_address", {"id": address_id}))
+
+
+@routes.route("/addresses/<id:address_id>", methods=["PATCH"])
+@routes.response(200, outputs.Address)
+@routes.arguments(inputs.AddressChange())
+def update_address(body: dict[str, Any], address_id: str) -> Response:
+    """Change an address. What was ordered or billed with it keeps its copy."""
+    return answer(ask("accounts", "update_address", {"id": address_id, **body}))
+
+
+@routes.route("/addresses/<id:address_id>", methods=["DELETE"])
+@routes.response(204)
+def delete_address(address_id: str) -> Response:
+    """Forget an address. What was ordered or billed with it keeps its copy."""
+    ask("accounts", "delete_address", {"id": address_id})
+    return Response(status=204)
 
 
 @routes.route("/api-keys", methods=["POST"])

@@ -48,6 +48,15 @@ class StrictInteger(fields.Integer):
         return super()._validated(value)
 
 
+class StrictBoolean(fields.Boolean):
+    """A JSON true or false: not 1, not "yes"."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
+        if not isinstance(value, bool):
+            raise self.make_error("invalid", input=value)
+        return value
+
+
 class PlainString(fields.String):
     """One line of text: no control characters, trimmed; `max_length` characters at most (200 unless told)."""
 
@@ -69,6 +78,7 @@ def _read_plain(field: PlainString) -> Callable[[Any], Any]:
 
 
 READERS[StrictInteger] = as_is(int)
+READERS[StrictBoolean] = as_is(bool)
 READERS[PlainString] = _read_plain
 
 

@@ -10,7 +10,15 @@ from marshmallow import fields, validate
 from accounts.domain.deployments import State
 from accounts.domain.emails import MAX_LENGTH
 from accounts.domain.roles import ROLES
-from chassis.messages import EventType, PlainString, RequestSchema, StrictInteger, TolerantSchema, UtcDateTime
+from chassis.messages import (
+    EventType,
+    PlainString,
+    RequestSchema,
+    StrictBoolean,
+    StrictInteger,
+    TolerantSchema,
+    UtcDateTime,
+)
 
 _DIGEST = re.compile(r"[0-9a-f]{64}\Z")
 
@@ -55,10 +63,97 @@ class Organization(TolerantSchema):
     number = fields.String(required=True)
 
 
-class OrganizationRecord(Organization):
+class OrganizationFacts(Organization):
+    """What of an organisation bears on its orders: dates are in its time zone, documents in its language."""
+
+    time_zone = fields.String(required=True)
+    language = fields.String(required=True)
+    tax_exempt = fields.Boolean(required=True)
+    tax_certificate = fields.String(required=True, allow_none=True)
+
+
+class OrganizationRecord(OrganizationFacts):
     """An organisation as its own users see it."""
 
     users_count = StrictInteger(required=True)
+
+
+class SetTaxCertificate(RequestSchema):
+    """The number of the certificate by which an organisation is exempt from tax; None if it is not."""
+
+    organization_id = PlainString(required=True, max_length=64)
+    certificate = PlainString(required=True, allow_none=True, max_length=64)
+
+
+def _maybe(max_length: int = 200) -> PlainString:
+    return PlainString(load_default=None, allow_none=True, max_length=max_length)
+
+
+class NewAddress(RequestSchema):
+    """A new address; its country says whether it has, and needs, a state, a ZIP and a city."""
+
+    name = PlainString(required=True)
+    company = _maybe()
+    address = PlainString(required=True)
+    address_2 = _maybe()
+    city = _maybe()
+    state = _maybe()
+    zip = _maybe(20)
+    country = PlainString(required=True, max_length=2)
+    default_billing = StrictBoolean(load_default=False)
+    default_shipping = StrictBoolean(load_default=False)
+
+
+class UpdateAddress(RequestSchema):
+    """Which address, and what is new; a field that is missing stays."""
+
+    id = PlainString(required=True, max_length=64)
+    name = PlainString()
+    company = PlainString(allow_none=True)
+    address = PlainString()
+    address_2 = PlainString(allow_none=True)
+    city = PlainString(allow_none=True)
+    state = PlainString(allow_none=True)
+    zip = PlainString(allow_none=True, max_length=20)
+    country = PlainString(max_length=2)
+    default_billing = StrictBoolean()
+    default_shipping = StrictBoolean()
+
+
+class Address(TolerantSchema):
+    """An address of the organisation's address book."""
+
+    id = fields.String(required=True)
+    name = fields.String(required=True)
+    company = fields.String(required=True, allow_none=True)
+    address = fields.String(required=True)
+    address_2 = fields.String(required=True, allow_none=True)
+    city = fields.String(required=True, allow_none=True)
+    state = fields.String(required=True, allow_none=True)
+    zip = fields.String(required=True, allow_none=True)
+    country = fields.String(required=True)
+    default_billing = fields.Boolean(required=True)
+    default_shipping = fields.Boolean(required=True)
+
+
+class Addresses(TolerantSchema):
+    """A page of addresses, newest first."""
+
+    items = fields.List(fields.Nested(Address), required=True)
+    next = fields.String(required=True, allow_none=True)
+
+
+class AskBillingFacts(RequestSchema):
+    """For which address; None for the default billing address."""
+
+    address_id = PlainString(load_default=None, allow_none=True, max_length=64)
+
+
+class BillingFacts(TolerantSchema):
+    """The billing address (None: the organisation has none), and what else bears on an order's papers."""
+
+    address = fields.Nested(Address, required=True, allow_none=True)
+    organization = fields.Nested(OrganizationFacts, required=True)
 
 
 class SignIn(RequestSchema):
@@ -251,6 +346,16 @@ _USER = {
     "language": "en",
 }  # fmt: skip
 _ORGANIZATION = {"id": "org_01KAQ3V8Z5T6B9X4M2C7N0R1WB", "name": "Acme", "number": "1003"}
+_FACTS = {
+    **_ORGANIZATION, "time_zone": "America/New_York", "language": "en", "tax_exempt": True,
+    "tax_certificate": "NY-1187",
+}  # fmt: skip
+_ADDRESS_TEXT = {
+    "name": "Alan Abel", "company": "Acme Telephony", "address": "1 Main Street", "address_2": None,
+    "city": "Albany", "state": "NY", "zip": "12207", "country": "US", "default_billing": True,
+    "default_shipping": False,
+}  # fmt: skip
+_ADDRESS = {"id": "adr_01KAQ3V8Z5T6B9X4M2C7N0R1WF", **_ADDRESS_TEXT}
 _API_KEY = {
     "id": "key_01KAQ3V8Z5T6B9X4M2C7N0R1WC", "name": "Nightly orders", "last_four": "x7Qk",
     "created_at": "2026-11-22T12:00:00.000Z",
@@ -282,7 +387,20 @@ RPC_EXAMPLES: dict[str, dict[str, Any]] = {
         },
     },
     "sign_out": {"request": {"session_digest": _SOME_DIGEST}, "reply": {}},
-    "get_organization": {"request": {}, "reply": {**_ORGANIZATION, "users_count": 3}},
+    "get_organization": {"request": {}, "reply": {**_FACTS, "users_count": 3}},
+    "set_tax_certificate": {
+        "request": {"organization_id": _ORGANIZATION["id"], "certificate": "NY-1187"},
+        "reply": _FACTS,
+    },
+    "list_addresses": {"request": {"limit": 20, "cursor": None}, "reply": {"items": [_ADDRESS], "next": None}},
+    "get_address": {"request": {"id": _ADDRESS["id"]}, "reply": _ADDRESS},
+    "create_address": {"request": _ADDRESS_TEXT, "reply": _ADDRESS},
+    "update_address": {"request": {"id": _ADDRESS["id"], "zip": "12207"}, "reply": _ADDRESS},
+    "delete_address": {"request": {"id": _ADDRESS["id"]}, "reply": {}},
+    "billing_facts": {
+        "request": {"address_id": _ADDRESS["id"]},
+        "reply": {"address": _ADDRESS, "organization": _FACTS},
+    },
     "deactivate_user": {"request": {"id": _USER["id"]}, "reply": {}},
     "create_api_key": {
         "request": {"name": "Nightly orders", "digest": _SOME_DIGEST, "last_four": "x7Qk"},

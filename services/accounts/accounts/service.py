@@ -8,19 +8,26 @@ from accounts import messages
 from accounts.bootstrap import bootstrap
 from accounts.storage import FAILURE
 from accounts.use_cases.authenticate import authenticate
+from accounts.use_cases.billing_facts import billing_facts
 from accounts.use_cases.bind_order import bind_orders
 from accounts.use_cases.check_deployments import check_deployments
+from accounts.use_cases.create_address import create_address
 from accounts.use_cases.create_api_key import create_api_key
 from accounts.use_cases.deactivate_user import deactivate_user
+from accounts.use_cases.delete_address import delete_address
+from accounts.use_cases.get_address import get_address
 from accounts.use_cases.get_deployment import get_deployment
 from accounts.use_cases.get_organization import get_organization
+from accounts.use_cases.list_addresses import list_addresses
 from accounts.use_cases.list_api_keys import list_api_keys
 from accounts.use_cases.order_facts import order_facts
 from accounts.use_cases.revoke_api_key import revoke_api_key
 from accounts.use_cases.search_deployments import search_deployments
+from accounts.use_cases.set_tax_certificate import set_tax_certificate
 from accounts.use_cases.sign_in import sign_in
 from accounts.use_cases.sign_out import sign_out
 from accounts.use_cases.sweep_sessions import sweep_sessions
+from accounts.use_cases.update_address import update_address
 from chassis.messages import Event
 from chassis.service import Call, Provided, Service, consume_many, every, rpc
 
@@ -53,6 +60,41 @@ class AccountsService(Service):
     def get_organization(self, call: Call) -> dict[str, Any]:
         """The caller's organisation."""
         return get_organization(self.app, call.caller)
+
+    @rpc(request=messages.AskBillingFacts(), reply=messages.BillingFacts())
+    def billing_facts(self, call: Call) -> dict[str, Any]:
+        """What an order of the caller's organisation is billed by."""
+        return billing_facts(self.app, call.caller, **call.data)
+
+    @rpc(request=messages.SetTaxCertificate(), reply=messages.OrganizationFacts())
+    def set_tax_certificate(self, call: Call) -> dict[str, Any]:
+        """For staff: an organisation is exempt from tax, or not."""
+        return set_tax_certificate(self.app, call.caller, **call.data)
+
+    @rpc(request=messages.PageRequest(), reply=messages.Addresses())
+    def list_addresses(self, call: Call) -> dict[str, Any]:
+        """The organisation's addresses."""
+        return list_addresses(self.app, call.caller, **call.data)
+
+    @rpc(request=messages.ById(), reply=messages.Address())
+    def get_address(self, call: Call) -> dict[str, Any]:
+        """One address."""
+        return get_address(self.app, call.caller, **call.data)
+
+    @rpc(request=messages.NewAddress(), reply=messages.Address())
+    def create_address(self, call: Call) -> dict[str, Any]:
+        """Add an address."""
+        return create_address(self.app, call.caller, **call.data)
+
+    @rpc(request=messages.UpdateAddress(), reply=messages.Address())
+    def update_address(self, call: Call) -> dict[str, Any]:
+        """Change an address."""
+        return update_address(self.app, call.caller, **call.data)
+
+    @rpc(request=messages.ById(), reply=messages.Nothing())
+    def delete_address(self, call: Call) -> dict[str, Any]:
+        """Forget an address."""
+        return delete_address(self.app, call.caller, **call.data)
 
     @rpc(request=messages.ById(), reply=messages.Nothing())
     def deactivate_user(self, call: Call) -> dict[str, Any]:

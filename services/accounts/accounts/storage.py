@@ -25,6 +25,13 @@ def _one_of(column: str, values: Collection[str], name: str) -> sa.CheckConstrai
     return sa.CheckConstraint(f"{column} IN ({', '.join(repr(str(value)) for value in values)})", name=name)
 
 
+def _one_default(purpose: str) -> sa.Index:
+    """At most one address of an organisation is its default for a purpose."""
+    where = sa.text(f"default_{purpose}")
+    name = f"address_one_default_{purpose}"
+    return sa.Index(name, "organization_id", unique=True, sqlite_where=where, postgresql_where=where)
+
+
 ORGANIZATION = sa.Table(
     "organization",
     METADATA,
@@ -33,6 +40,31 @@ ORGANIZATION = sa.Table(
     sa.Column("name", sa.String(200), nullable=False),
     sa.Column("platform", sa.Boolean, nullable=False),
     sa.Column("created_at", UtcDateTimeColumn, nullable=False),
+    sa.Column("time_zone", sa.String(64), nullable=False, server_default="UTC"),
+    sa.Column("language", sa.String(20), nullable=False, server_default="en"),
+    sa.Column("tax_certificate", sa.String(64)),  # whoever has one pays no tax
+)
+
+ADDRESS = sa.Table(
+    "address",
+    METADATA,
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("organization_id", sa.ForeignKey("organization.id"), nullable=False),
+    sa.Column("name", sa.String(200), nullable=False),
+    sa.Column("company", sa.String(200)),
+    sa.Column("address", sa.String(200), nullable=False),
+    sa.Column("address_2", sa.String(200)),
+    sa.Column("city", sa.String(200)),
+    sa.Column("state", sa.String(200)),
+    sa.Column("zip", sa.String(20)),
+    sa.Column("country", sa.String(2), nullable=False),
+    sa.Column("default_billing", sa.Boolean, nullable=False),
+    sa.Column("default_shipping", sa.Boolean, nullable=False),
+    sa.Column("created_at", UtcDateTimeColumn, nullable=False),
+    sa.Column("updated_at", UtcDateTimeColumn, nullable=False),
+    sa.Index("address_of_organization", "organization_id", "id"),
+    _one_default("billing"),
+    _one_default("shipping"),
 )
 
 USER = sa.Table(
@@ -128,6 +160,66 @@ def organization(reader: Reader, organization_id: str, *, lock: bool = False) ->
     """An organisation; `lock` keeps other transactions that ask for the same lock out until this one ends."""
     select = sa.select(ORGANIZATION).where(ORGANIZATION.c.id == organization_id)
     return reader.one(select.with_for_update() if lock else select)
+
+
+def change_organization(transaction: Transaction, organization_id: str, values: Mapping[str, Any]) -> None:
+    """Write some columns of an organisation."""
+    transaction.execute(sa.update(ORGANIZATION).where(ORGANIZATION.c.id == organization_id).values(**values))
+
+
+def _addresses(organization_id: str) -> sa.Select[Any]:
+    return sa.select(ADDRESS).where(ADDRESS.c.organization_id == organization_id)
+
+
+def address(reader: Reader, organization_id: str, address_id: str) -> Row | None:
+    """An address of an organisation."""
+    return reader.one(_addresses(organization_id).where(ADDRESS.c.id == address_id))
+
+
+def default_billing_address(reader: Reader, organization_id: str) -> Row | None:
+    """The address that invoices of an organisation go to unless told otherwise."""
+    return reader.one(_addresses(organization_id).where(ADDRESS.c.default_billing))
+
+
+def page_of_addresses(
+    reader: Reader, organization_id: str, limit: int, cursor: str | None
+) -> tuple[Sequence[Row], str | None]:
+    """The addresses of an organisation, newest first."""
+    return page(reader, _addresses(organization_id), ADDRESS.c.id, limit, cursor)
+
+
+def has_addresses(reader: Reader, organization_id: str) -> bool:
+    """Whether an organisation has any address."""
+    return reader.one(_addresses(organization_id).limit(1)) is not None
+
+
+def clear_default_address(transaction: Transaction, organization_id: str, column: str) -> None:
+    """Let no address of an organisation be its default for a purpose, `default_billing` or `default_shipping`."""
+    transaction.execute(
+        sa.update(ADDRESS)
+        .where(ADDRESS.c.organization_id == organization_id, ADDRESS.c[column])
+        .values({column: False, "updated_at": transaction.now})
+    )
+
+
+def add_address(transaction: Transaction, values: Mapping[str, Any]) -> None:
+    """Write a new address."""
+    transaction.execute(sa.insert(ADDRESS), dict(values))
+
+
+def change_address(transaction: Transaction, address_id: str, values: Mapping[str, Any]) -> None:
+    """Write some columns of an address."""
+    transaction.execute(
+        sa.update(ADDRESS).where(ADDRESS.c.id == address_id).values(**values, updated_at=transaction.now)
+    )
+
+
+def delete_address(transaction: Transaction, organization_id: str, address_id: str) -> bool:
+    """Forget an address of an organisation; whether there was one."""
+    deleted = transaction.execute(
+        sa.delete(ADDRESS).where(ADDRESS.c.organization_id == organization_id, ADDRESS.c.id == address_id)
+    )
+    return deleted.rowcount == 1
 
 
 def count_active_users(reader: Reader, organization_id: str) -> int:

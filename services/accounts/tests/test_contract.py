@@ -29,6 +29,10 @@ def _entrypoints(kind: type):
 METHODS = {name: rpc for name, rpc in _entrypoints(Rpc).items() if not hasattr(Service, name)}
 
 
+#: For staff. Everybody else's organisation comes from the identity.
+NAMES_AN_ORGANIZATION = {"set_tax_certificate"}
+
+
 def test_every_method_has_an_example() -> None:
     assert set(METHODS) == set(messages.RPC_EXAMPLES)
 
@@ -39,8 +43,9 @@ def test_examples_are_what_the_schemas_say(method: str) -> None:
     rpc.request.load(example["request"])
     loaded = rpc.reply.load(example["reply"])
     assert dump_checked(rpc.reply, loaded) == example["reply"]
+    odd = {"user_id": "usr_other"} if method in NAMES_AN_ORGANIZATION else {"organization_id": "org_other"}
     with pytest.raises(ValidationError, match="Unknown field"):
-        rpc.request.load({**example["request"], "organization_id": "org_other"})
+        rpc.request.load({**example["request"], **odd})
 
 
 @pytest.mark.parametrize("event", messages.EVENTS, ids=lambda event: event.name)

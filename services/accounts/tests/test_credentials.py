@@ -122,7 +122,8 @@ def test_who_may_deactivate_whom(world) -> None:
     assert get_organization(world.app, world.admin)["users_count"] == 2
     deactivate_user(world.app, world.admin, id="usr_ada")
     assert get_organization(world.app, world.admin) == {
-        "id": "org_acme", "name": "Acme", "number": "1003", "users_count": 1,
+        "id": "org_acme", "name": "Acme", "number": "1003", "time_zone": "UTC", "language": "en",
+        "tax_exempt": False, "tax_certificate": None, "users_count": 1,
     }  # fmt: skip
 
 

@@ -8,6 +8,9 @@ from kernel.errors import invalid
 CUSTOMER_ROLES = ("ticket", "viewer", "buyer", "admin")
 #: Roles of the platform's own people.
 STAFF_ROLES = ("finance", "support", "superuser")
+#: Who sees the organisation's own record; who keeps its address book.
+READERS = ("viewer", "buyer", "admin")
+BUYERS = ("buyer", "admin")
 ROLES = CUSTOMER_ROLES + STAFF_ROLES
 
 

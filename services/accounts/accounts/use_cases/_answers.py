@@ -12,6 +12,30 @@ from chassis.persistence import Reader, Row
 _SIMILAR_SHOWN = 10
 
 
+#: What people see and change of an address.
+ADDRESS_FIELDS = (
+    "name", "company", "address", "address_2", "city", "state", "zip", "country", "default_billing", "default_shipping",
+)  # fmt: skip
+
+
+def address(row: Row) -> dict[str, Any]:
+    """An address."""
+    return {name: row[name] for name in ("id", *ADDRESS_FIELDS)}
+
+
+def organization(row: Row) -> dict[str, Any]:
+    """An organisation as its own users see it."""
+    return {
+        "id": row["id"],
+        "name": row["name"],
+        "number": str(row["number"]),
+        "time_zone": row["time_zone"],
+        "language": row["language"],
+        "tax_exempt": row["tax_certificate"] is not None,
+        "tax_certificate": row["tax_certificate"],
+    }
+
+
 def user_and_organization(person: Row) -> dict[str, Any]:
     """The `user` and `organization` of a person."""
     return {

@@ -6,6 +6,7 @@ from typing import Any
 
 from accounts import storage
 from accounts.bootstrap import App
+from accounts.use_cases import _answers
 from chassis.identity import Identity
 from kernel.errors import not_found
 
@@ -21,8 +22,6 @@ def get_organization(app: App, caller: Identity) -> dict[str, Any]:
         if organization is None:
             raise not_found("organisation")
         return {
-            "id": organization["id"],
-            "name": organization["name"],
-            "number": str(organization["number"]),
+            **_answers.organization(organization),
             "users_count": storage.count_active_users(reader, caller.organization_id),
         }
