@@ -15,6 +15,7 @@ from accounts.use_cases.list_addresses import list_addresses
 from accounts.use_cases.register_address import register_address
 from accounts.use_cases.set_tax_certificate import set_tax_certificate
 from accounts.use_cases.update_address import update_address
+from chassis.audit_trail import list_audit
 from kernel.errors import Kind, Refusal
 
 ALBANY = {
@@ -198,3 +199,18 @@ def test_a_registered_address_does_not_come_back_after_it_was_changed(world) -> 
     assert [(item["id"], item["name"]) for item in _all(world)] == [("adr_acme", "Alan")]
     with pytest.raises(Refusal, match="not_found"):
         register_address(world.app, id="adr_none", organization_id="org_none", address=ALBANY)
+
+
+def test_who_changed_what_is_kept(world) -> None:
+    made = _create(world, ALBANY)
+    _update(world, made["id"], name="Alan", company="Acme")
+    delete_address(world.app, world.buyer, id=made["id"])
+    _exempt(world, world.caller("usr_fay", "finance", "org_platform"), "NY-1187")
+    with world.app.database.reading() as reader:
+        lines = list_audit(reader, world.admin, limit=10)["items"]
+    assert [(line["action"], line["actor_id"], line["details"]) for line in lines] == [
+        ("organization.tax_certificate_set", "usr_fay", {"certificate": "NY-1187"}),
+        ("address.deleted", "usr_ada", {}),
+        ("address.changed", "usr_ada", {"fields": ["company", "name"]}),
+        ("address.created", "usr_ada", {}),
+    ]

@@ -44,4 +44,5 @@ def create_address(app: App, caller: Identity, **address: Any) -> dict[str, Any]
             "updated_at": transaction.now, **values,
         }  # fmt: skip
         storage.add_address(transaction, row)
+        transaction.audit(caller, "address.created", row["id"], caller.organization_id)
     return _answers.address(row)

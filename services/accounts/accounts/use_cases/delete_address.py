@@ -21,4 +21,5 @@ def delete_address(app: App, caller: Identity, *, id: str) -> dict[str, Any]:
     with app.database.transaction() as transaction:
         if not storage.delete_address(transaction, caller.organization_id, id):
             raise not_found("address")
+        transaction.audit(caller, "address.deleted", id, caller.organization_id)
     return {}

@@ -31,4 +31,7 @@ def set_tax_certificate(
         if organization is None:
             raise not_found("organisation")
         storage.change_organization(transaction, organization_id, {"tax_certificate": certificate})
+        transaction.audit(
+            caller, "organization.tax_certificate_set", organization_id, organization_id, certificate=certificate
+        )
     return _answers.organization({**organization, "tax_certificate": certificate})

@@ -36,5 +36,6 @@ def update_address(app: App, caller: Identity, *, id: str, **changes: Any) -> di
         for column in DEFAULTS:
             if address[column] and not found[column]:
                 storage.clear_default_address(transaction, caller.organization_id, column)
+        transaction.audit(caller, "address.changed", id, caller.organization_id, fields=sorted(changes))
         storage.change_address(transaction, id, {name: address[name] for name in _answers.ADDRESS_FIELDS})
     return address
