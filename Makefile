@@ -2,6 +2,7 @@
 
 PYTHON ?= python3
 PORT ?= 8000
+WORKERS ?= 3
 VENV := .venv
 BIN := $(VENV)/bin
 OWN := libs/kernel libs/chassis services/accounts services/catalog services/cart services/payments services/credits \
@@ -11,7 +12,7 @@ SCALE = $(foreach s,$(SERVICES),$(if $($(s)),--scale $(s)=$($(s))))
 MYPY_PACKAGES := $(foreach d,$(OWN),$(d)/$(notdir $(d)))
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo services test lint format contracts bench requirements soak faults clean
+.PHONY: help run demo mails services test lint format contracts bench requirements soak faults clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -22,12 +23,15 @@ run: $(VENV)/.runtime ## the whole store in one process on http://127.0.0.1:8000
 demo: $(VENV)/.runtime ## in a second terminal: buy a support credit card, read the mail, claim it
 	@$(BIN)/punchcard demo
 
+mails: $(VENV)/.runtime ## every mail that the store sends as files one can open, in .run/mails
+	@$(BIN)/punchcard mails
+
 services: $(VENV)/.dev ## the store as processes on RabbitMQ and PostgreSQL (payments=3 runs three of payments)
 	@PORT=$(PORT) exec $(BIN)/punchcard services $(SCALE) $(if $(RESTART_AFTER),--restart-after $(RESTART_AFTER))
 
-test: $(VENV)/.dev lint ## everything: lint, unit, contract and integration tests, journeys; installs what it needs
+test: $(VENV)/.dev lint ## everything: lint, unit, contract and integration tests, journeys; installs what it needs (WORKERS=1 one at a time)
 	@$(BIN)/python -m chassis.local_servers --unless-docker
-	@$(BIN)/pytest
+	@$(BIN)/pytest -n $(WORKERS)
 
 lint: $(VENV)/.dev ## ruff, mypy, the forbidden imports, the contracts
 	@$(BIN)/ruff check .

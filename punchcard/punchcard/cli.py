@@ -162,6 +162,14 @@ def _demo(options: argparse.Namespace) -> int:
     return 0
 
 
+def _mails(options: argparse.Namespace) -> int:
+    from punchcard.mails import preview
+
+    page, *files = preview(options.folder)
+    say(f"{len(files) // 2} mails, each as text and as HTML: open {page.resolve()}")
+    return 0
+
+
 def _keys(_options: argparse.Namespace) -> int:
     from punchcard.keys import new_keys
 
@@ -232,6 +240,8 @@ def _parser() -> argparse.ArgumentParser:
     _add_dead_letters(commands)
     demo = command("demo", _demo, "Walk through a purchase over HTTP against a running store.")
     demo.add_argument("--file", type=Path, default=None, help="the store's demo.json (default: the newest in .run)")
+    mails = command("mails", _mails, "Write every mail that the store sends into files, to look at.")
+    mails.add_argument("--folder", type=Path, default=here / "mails", help="where to (default: %(default)s)")
     command("keys", _keys, "Print a fresh set of keys as environment variables.")
     contracts = command("contracts", _contracts, "Write contracts/ from the code.")
     contracts.add_argument("--check", action="store_true", help="only compare; 1 if they differ")

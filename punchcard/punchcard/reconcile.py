@@ -20,7 +20,7 @@ from chassis import context
 from chassis.identity import Identity, IdentitySigner
 from chassis.messaging.depths import queue_depths, queue_names
 from chassis.messaging.topology import Subscription
-from chassis.service import Consume
+from chassis.service import subscriptions
 from kernel.ids import new_id
 from punchcard.parts import SERVICES
 
@@ -177,15 +177,9 @@ def provider_book(url: str, key: str) -> Book:
     return lambda order_id: [*amounts("charges", order_id), *(-amount for amount in amounts("refunds", order_id))]
 
 
-def subscriptions() -> list[Subscription]:
+def all_subscriptions() -> list[Subscription]:
     """Every event that a service of the store handles."""
-    return [
-        Subscription(name, entrypoint.event)
-        for name in SERVICES
-        for attribute in vars(_service_class(name)).values()
-        for entrypoint in getattr(attribute, "nameko_entrypoints", ())
-        if isinstance(entrypoint, Consume)
-    ]
+    return [subscription for name in SERVICES for subscription in subscriptions(_service_class(name))]
 
 
 def broker_depths(uri: str) -> Depths:
@@ -194,7 +188,7 @@ def broker_depths(uri: str) -> Depths:
     Args:
         uri: AMQP_URI.
     """
-    wanted = subscriptions()
+    wanted = all_subscriptions()
     return lambda: queue_depths(uri, queue_names(SERVICES, wanted))
 
 

@@ -18,7 +18,7 @@ from kombu import Connection
 from chassis.messaging.topology import RPC_EXCHANGE, Subscription, dead_letter_queue, retry_exchange
 from chassis.testing import wait_until
 from punchcard.parts import SERVICES
-from punchcard.reconcile import subscriptions
+from punchcard.reconcile import all_subscriptions
 
 pytestmark = pytest.mark.journey
 
@@ -137,7 +137,7 @@ class Poisoner:
 
 def test_poison_at_some_queues_of_every_kind(faulty: FaultyStore, rng: random.Random) -> None:
     """What can be read by nobody is answered, parked with its cause or dropped; no process dies, nothing is stuck."""
-    handlers = subscriptions()
+    handlers = all_subscriptions()
     poison(faulty, rng, rng.sample(handlers, 2), rng.sample(SERVICES, 2))
 
 
@@ -145,7 +145,7 @@ def test_poison_at_some_queues_of_every_kind(faulty: FaultyStore, rng: random.Ra
 @pytest.mark.timeout(900)
 def test_poison_at_every_queue(faulty: FaultyStore, rng: random.Random) -> None:
     """All of it at once."""
-    poison(faulty, rng, subscriptions(), SERVICES)
+    poison(faulty, rng, all_subscriptions(), SERVICES)
 
 
 def poison(faulty: FaultyStore, rng: random.Random, handlers: Sequence[Subscription], services: Sequence[str]) -> None:

@@ -17,7 +17,7 @@ from marshmallow import Schema
 from chassis import audit_trail
 from chassis.messages import EventType, dump_checked
 from chassis.messaging import dead_letters, state
-from chassis.service import Rpc, Service
+from chassis.service import Rpc, Service, entrypoints
 
 #: Where the methods that every service has stand, once for all of them.
 COMMON = "chassis"
@@ -61,13 +61,13 @@ def describe(
         path = f"{base}/events/{event.routing_key}"
         files[f"{path}.schema.json"] = _text(json_schema(event.schema))
         files[f"{path}.example.json"] = _text(dump_checked(event.schema, event.schema.load(dict(event.example))))
-    methods = {name: found for name, found in _methods(service_class).items() if not hasattr(Service, name)}
+    methods = {name: found for name, found in entrypoints(service_class, Rpc).items() if not hasattr(Service, name)}
     return files | _describe_methods(base, methods, rpc_examples)
 
 
 def describe_common() -> dict[str, str]:
     """The contract files of the methods that every service has."""
-    return _describe_methods(COMMON, _methods(Service), _COMMON_EXAMPLES)
+    return _describe_methods(COMMON, entrypoints(Service, Rpc), _COMMON_EXAMPLES)
 
 
 def _describe_methods(
@@ -89,15 +89,6 @@ def _describe_methods(
             }
         )
     return files
-
-
-def _methods(service_class: Any) -> dict[str, Rpc]:
-    return {
-        name: entrypoint
-        for name in sorted(dir(service_class))
-        for entrypoint in getattr(getattr(service_class, name), "nameko_entrypoints", ())
-        if isinstance(entrypoint, Rpc)
-    }
 
 
 def _text(value: Any) -> str:

@@ -22,7 +22,6 @@ from chassis.container import Container
 from chassis.messaging.link import connect
 from chassis.messaging.topology import (
     Mismatch,
-    Subscription,
     declare_retries,
     declare_service,
     fitting_queue_type,
@@ -32,7 +31,7 @@ from chassis.observability.logs import configure
 from chassis.persistence import Database
 from chassis.persistence.migrations import migrate
 from chassis.persistence.patience import SILENCE_S, limit_silence
-from chassis.service import Consume, Every
+from chassis.service import Consume, Every, entrypoints, subscriptions
 from chassis.settings import Environment
 
 _log = logging.getLogger(__name__)
@@ -41,11 +40,6 @@ _log = logging.getLogger(__name__)
 def load(name: str) -> Any:
     """The nameko class of a service: ``<name>.service.<Name>Service``."""
     return getattr(import_module(f"{name}.service"), f"{name.capitalize()}Service")
-
-
-def subscriptions(service_class: Any) -> list[Subscription]:
-    """The events that a service class handles."""
-    return [Subscription(service_class.name, entrypoint.event) for entrypoint in _entrypoints(service_class, Consume)]
 
 
 def declare_topology(uri: str, service_classes: Iterable[Any], queue_type: str | None = None) -> list[Mismatch]:
@@ -139,16 +133,7 @@ def run(name: str, on_started: Callable[[], None] = lambda: None) -> None:
     _log.info("%s stopped", name)
 
 
-def _entrypoints(service_class: Any, kind: type) -> list[Any]:
-    found = []
-    for attribute in dir(service_class):
-        for entrypoint in getattr(getattr(service_class, attribute), "nameko_entrypoints", ()):
-            if isinstance(entrypoint, kind):
-                found.append(entrypoint)
-    return found
-
-
 def _max_workers(service_class: Any) -> int:
-    events = len(_entrypoints(service_class, Consume))
-    timers = len(_entrypoints(service_class, Every))
+    events = len(entrypoints(service_class, Consume))
+    timers = len(entrypoints(service_class, Every))
     return RPC_PREFETCH + EVENT_PREFETCH * events + timers + 1

@@ -10,7 +10,7 @@ import logging
 import os
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import sqlalchemy as sa
 from eventlet.event import Event as GreenEvent
@@ -42,11 +42,15 @@ __all__ = [
     "Service",
     "consume",
     "consume_many",
+    "entrypoints",
     "every",
     "rpc",
+    "subscriptions",
 ]
 
 _log = logging.getLogger(__name__)
+
+Kind = TypeVar("Kind", bound=Entrypoint)
 
 
 class Provided(DependencyProvider):
@@ -282,6 +286,24 @@ class Service:
             with self.app.database.transaction() as transaction:
                 limit = transaction.now - timedelta(days=days)
                 transaction.execute(sa.delete(table).where(table.c[column] < limit))
+
+
+def entrypoints(service_class: type[Service], kind: type[Kind]) -> dict[str, Kind]:
+    """The entrypoints of one kind that a service class has, by their methods' names; its base classes' too."""
+    return {
+        name: entrypoint
+        for name in sorted(dir(service_class))
+        for entrypoint in getattr(getattr(service_class, name), "nameko_entrypoints", ())
+        if isinstance(entrypoint, kind)
+    }
+
+
+def subscriptions(service_class: type[Service]) -> list[Subscription]:
+    """The events that a service class handles."""
+    return [
+        Subscription(service_class.name, entrypoint.event)
+        for entrypoint in entrypoints(service_class, Consume).values()
+    ]
 
 
 def _new_context() -> context.RequestContext:

@@ -14,7 +14,7 @@ from kombu import Connection, Consumer, Queue
 
 from chassis.messaging.topology import Subscription
 from punchcard.parts import SERVICES
-from punchcard.reconcile import subscriptions
+from punchcard.reconcile import all_subscriptions
 
 #: How long events are collected before they go on.
 _COLLECT_S = 0.3
@@ -43,7 +43,7 @@ class Detour:
         self._uri = uri
         self._rng = rng
         self._copies = copies
-        self._wanted: Sequence[Subscription] = subscriptions()
+        self._wanted: Sequence[Subscription] = all_subscriptions()
         self._held: list[_Going] = []
         self._stop = threading.Event()
         self._ready = threading.Event()
