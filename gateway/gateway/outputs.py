@@ -267,6 +267,14 @@ class PurchaseOrderShown(Schema):
     number = _TEXT(required=True)
 
 
+class QuoteShown(Schema):
+    """What a quote has and an order has not."""
+
+    last_day = fields.Date(required=True, metadata={"description": "The last day on which it can be converted"})
+    time_zone = _TEXT(required=True, metadata={"description": "In which that day ends"})
+    order_id = _maybe(_TEXT, metadata={"description": "The order that it became"})
+
+
 class Order(Schema):
     """An order or a quote."""
 
@@ -288,17 +296,12 @@ class Order(Schema):
     fulfilled_at = _maybe(_WHEN)
     cancel_reason = _maybe(_TEXT)
     next_action = _maybe(fields.Raw)
+    quote_id = _TEXT(allow_none=True, metadata={"description": "The quote that it was made from"})
+    quote = fields.Nested(QuoteShown, allow_none=True)
     support_cards = fields.List(
         fields.Nested(OrderCard), required=True, allow_none=True,
         metadata={"description": "Null while the credits service does not answer; read the order again"},
     )  # fmt: skip
-
-
-class Expiry(Schema):
-    """Credits that cannot be used any more from one moment on."""
-
-    expires_at = _maybe(_WHEN, metadata={"description": "Null: never"})
-    credits = _NUMBER(required=True)
 
 
 class Balance(Schema):
@@ -307,10 +310,6 @@ class Balance(Schema):
     balance = _NUMBER(required=True)
     unit = _TEXT(required=True)
     minutes_per_credit = _NUMBER(required=True)
-    expiries = fields.List(
-        fields.Nested(Expiry),
-        metadata={"description": "The whole balance by expiry, what expires first before the rest"},
-    )
 
 
 class Entry(Schema):
@@ -324,9 +323,6 @@ class Entry(Schema):
     occurred_at = _WHEN(required=True)
     order_id = _maybe(_TEXT)
     card_id = _maybe(_TEXT)
-    expires_at = _WHEN(
-        allow_none=True, metadata={"description": "Of the credits that the entry brought; null: they do not expire"}
-    )
 
 
 class SupportCard(Schema):
@@ -374,28 +370,13 @@ class Spent(Schema):
     balance = _NUMBER(required=True)
 
 
-class Granted(Spent):
-    """What was given."""
-
-    expires_at = _maybe(_WHEN)
-
-
-class Adjusted(Schema):
-    """What was added to a balance or, negative, taken off, and what is left."""
-
-    id = _TEXT(required=True, metadata={"description": "The entry of the organisation's statement"})
-    organization_id = _TEXT(required=True)
-    credits = _NUMBER(required=True)
-    balance = _NUMBER(required=True)
-
-
 class RefundedCredits(Schema):
     """What became of the credits that a refunded order had brought."""
 
     taken_back = _NUMBER(required=True)
     claimed = _NUMBER(required=True, metadata={"description": "On cards that were claimed; they stay there"})
     spent = _NUMBER(required=True)
-    expired = _NUMBER(required=True, metadata={"description": "Not claimed, or not used, in time"})
+    expired = _NUMBER(required=True, metadata={"description": "On cards that nobody had claimed in time"})
 
 
 class Refund(Schema):

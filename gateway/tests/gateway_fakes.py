@@ -60,6 +60,12 @@ ORDER = {
     "placed_at": "2026-11-22T12:00:00.000Z", "expires_at": None, "paid_at": "2026-11-22T12:00:01.000Z",
     "fulfilled_at": None, "cancel_reason": None, "next_action": None,
 }  # fmt: skip
+QUOTE = {
+    **ORDER, "kind": "quote", "number": "PQ-1", "state": "open", "paid_at": None,
+    "expires_at": "2026-12-23T00:00:00.000Z",
+    "payment": {"method": "quote", "state": "not_due", "card": None},
+    "quote": {"last_day": "2026-12-22", "time_zone": "UTC", "order_id": None}, "quote_id": None,
+}  # fmt: skip
 CANCELLED = {
     **ORDER, "state": "cancelled", "payment": {"method": "card", "state": "failed", "card": None}, "paid_at": None,
     "cancel_reason": "cancelled_on_request",
@@ -145,7 +151,6 @@ AUDIT_ENTRY = {
     "details": {"credits": 5}, "correlation_id": "cor_1",
 }  # fmt: skip
 SPENT = {"id": "ltx_1", "organization_id": "org_acme", "credits": 30, "balance": 90}
-GRANTED = {**SPENT, "expires_at": "2027-01-31T00:00:00.000Z"}
 
 REPLIES: dict[str, Any] = {
     "accounts.authenticate": lambda _: authenticated(),
@@ -174,16 +179,12 @@ REPLIES: dict[str, Any] = {
     "cart.apply_deployment": APPLIED,
     "cart.place_order": {"order": ORDER, "replayed": False, "status": 201},
     "cart.cancel_order": {"order": CANCELLED, "replayed": False, "status": 200},
+    "cart.convert_quote": {"order": ORDER, "replayed": False, "status": 201},
     "cart.change_payment": {"order": AWAITING, "replayed": False, "status": 201},
     "cart.list_orders": page_of(ORDER),
     "cart.get_order": ORDER,
     "credits.cards_of_orders": {"items": [{"order_id": "ord_1", "cards": [ORDER_CARD]}]},
-    "credits.get_balance": {
-        "balance": 120,
-        "unit": "credit",
-        "minutes_per_credit": 1,
-        "expiries": [{"expires_at": None, "credits": 120}],
-    },
+    "credits.get_balance": {"balance": 120, "unit": "credit", "minutes_per_credit": 1},
     "credits.list_entries": page_of(ENTRY),
     "credits.list_cards": page_of(CARD),
     "credits.get_card": CARD,
@@ -194,8 +195,6 @@ REPLIES: dict[str, Any] = {
     "payments.list_review": page_of(SURPLUS),
     "credits.recall_card": {"card": CARD, "credits": 120, "balance": 240, "replayed": False},
     "credits.spend": {**SPENT, "replayed": False},
-    "credits.grant_credits": {**GRANTED, "replayed": False},
-    "credits.adjust_credits": {**SPENT, "replayed": False},
     "cart.refund_order": {"refund": REFUND, "replayed": False, "status": 201},
     "cart.get_refund": REFUND,
     "cart.list_dead_letters": page_of(DEAD_LETTER),

@@ -62,6 +62,7 @@ REQUESTS: dict[str, tuple[str, str, Any]] = {
     "cart.cancel_order": ("POST", "/v1/orders/ord_1/cancel", {}),
     "payments.receive_webhook": ("POST", "/v1/webhooks/payments", {"id": "evt_1"}),
     "cart.change_payment": ("POST", "/v1/orders/ord_1/payment", {"payment": {"method": "card", "provider_token": "t"}}),
+    "cart.convert_quote": ("POST", "/v1/orders/ord_1/convert", {"payment": {"method": "card", "provider_token": "t"}}),
     "cart.list_orders": ("GET", f"/v1/orders?state=paid&kind=order&purchase_order=PO-77&{PAGE}", None),
     "cart.get_order": ("GET", "/v1/orders/ord_1", None),
     "credits.cards_of_orders": ("GET", "/v1/orders/ord_1", None),
@@ -83,13 +84,6 @@ REQUESTS: dict[str, tuple[str, str, Any]] = {
     "credits.spend": (
         "POST", "/v1/admin/credits/spends",
         {"organization_id": "org_acme", "credits": 30, "cause": "ticket-7/1", "memo": "Ticket 7"},
-    ),
-    "credits.grant_credits": (
-        "POST", "/v1/admin/credits/grants",
-        {"organization_id": "org_acme", "credits": 60, "reason": "Sorry", "expires_at": "2027-01-31T00:00:00Z"},
-    ),
-    "credits.adjust_credits": (
-        "POST", "/v1/admin/credits/adjustments", {"organization_id": "org_acme", "credits": -15, "reason": "Twice"}
     ),
     "cart.refund_order": (
         "POST", "/v1/admin/orders/ord_1/refund", {"reason": "Bought twice", "claimed": "refund_anyway"}

@@ -2,7 +2,6 @@
 
 from gateway.routes import (
     admin,
-    admin_credits,
     admin_organizations,
     admin_payments,
     audit_trail,
@@ -30,7 +29,6 @@ BLUEPRINTS = (
     support_cards.routes,
     webhooks.routes,
     admin.routes,
-    admin_credits.routes,
     admin_payments.routes,
     audit_trail.routes,
     admin_organizations.routes,

@@ -40,8 +40,9 @@ _CANCELLED_REPLY = _CancelledReply()
 @routes.route("", methods=["POST"])
 @needs_key
 @routes.response(
-    201, outputs.Order, description="Placed and paid; or awaiting a wire or check, with instructions", headers=_LOCATION
-)
+    201, outputs.Order, description="Placed and paid; or awaiting a wire or check, with instructions; or a quote",
+    headers=_LOCATION,
+)  # fmt: skip
 @routes.alt_response(
     202, schema=outputs.Order, description="Placed; the payment is not settled yet: poll", headers=_LOCATION,
     success=True,
@@ -50,7 +51,7 @@ _CANCELLED_REPLY = _CancelledReply()
 @routes.alt_response(409, "CONFLICT")
 @routes.arguments(inputs.NewOrder())
 def place(body: dict[str, Any], idempotency_key: str) -> Response:
-    """Place the cart as an order."""
+    """Place the cart as an order; or, with method `quote`, as a quote: the same frozen lines, nothing to pay."""
     wish = given(body)
     wish["payment"] = given(wish["payment"])
     reply = ask(
@@ -60,12 +61,31 @@ def place(body: dict[str, Any], idempotency_key: str) -> Response:
         reply=_PLACED_REPLY,
         timeout_s=backend().settings.checkout_timeout_s,
     )
-    order = reply["order"]
-    headers = {"Location": f"/v1/orders/{order['id']}", **replayed(reply)}
-    if reply["status"] == 202:
-        headers["Retry-After"] = "1"
-    # cards are issued after the payment: a first answer has none, and a replay repeats the first answer
-    return answer({**order, "support_cards": []}, reply["status"], headers)
+    return _placed(reply)
+
+
+@routes.route("/<id:order_id>/convert", methods=["POST"])
+@needs_key
+@routes.response(
+    201, outputs.Order, description="The order: paid; or awaiting a wire or check, with instructions", headers=_LOCATION
+)
+@routes.alt_response(
+    202, schema=outputs.Order, description="The order; its payment is not settled yet: poll", headers=_LOCATION,
+    success=True,
+)  # fmt: skip
+@routes.alt_response(402, "PAYMENT_REQUIRED")
+@routes.alt_response(409, "CONFLICT")
+@routes.arguments(inputs.ChangedPayment())
+def convert(body: dict[str, Any], order_id: str, idempotency_key: str) -> Response:
+    """Make an order of a quote, once, at its prices. After a decline the quote is open as before."""
+    reply = ask(
+        "cart",
+        "convert_quote",
+        {"id": order_id, "idempotency_key": idempotency_key, "payment": given(body["payment"])},
+        reply=_PLACED_REPLY,
+        timeout_s=backend().settings.checkout_timeout_s,
+    )
+    return _placed(reply)
 
 
 @routes.route("", methods=["GET"])
@@ -94,7 +114,7 @@ def get(order_id: str) -> Response:
 @routes.alt_response(409, "CONFLICT")
 @routes.arguments(inputs.Nothing(), required=False)
 def cancel(_body: dict[str, Any], order_id: str, idempotency_key: str) -> Response:
-    """Cancel an unpaid order. 409 `order_already_paid` if the payment was faster: then it goes on to paid."""
+    """Cancel a quote or an unpaid order. 409 `order_already_paid` if the payment was faster: it goes on to paid."""
     reply = ask(
         "cart", "cancel_order", {"id": order_id, "idempotency_key": idempotency_key}, reply=_CANCELLED_REPLY,
         timeout_s=backend().settings.checkout_timeout_s,
@@ -129,6 +149,15 @@ def change_payment(body: dict[str, Any], order_id: str, idempotency_key: str) ->
     return answer({**reply["order"], "support_cards": []}, 202 if reply["status"] == 202 else 200, headers)
 
 
+def _placed(reply: dict[str, Any]) -> Response:
+    order = reply["order"]
+    headers = {"Location": f"/v1/orders/{order['id']}", **replayed(reply)}
+    if reply["status"] == 202:
+        headers["Retry-After"] = "1"
+    # cards are issued after the payment: a first answer has none, and a replay repeats the first answer
+    return answer({**order, "support_cards": []}, reply["status"], headers)
+
+
 def _with_cards(orders: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     asked = [order["id"] for order in orders if _may_have_cards(order)]
     cards: dict[str, list[Any] | None] = {}
@@ -144,4 +173,6 @@ def _with_cards(orders: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def _may_have_cards(order: dict[str, Any]) -> bool:
     """Spares a call for most orders."""
-    return any(line.get("credit_destination") == "support_card" for line in order["lines"])
+    return order.get("kind") != "quote" and any(
+        line.get("credit_destination") == "support_card" for line in order["lines"]
+    )

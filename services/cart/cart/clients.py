@@ -35,6 +35,17 @@ class PriceList:
     terms_version: str
 
 
+@dataclass(frozen=True, slots=True)
+class BillingFacts:
+    """What accounts says for the papers of an order.
+
+    Args:
+        time_zone: of the organisation, an IANA name; the last day of a quote ends in it.
+    """
+
+    time_zone: str
+
+
 class Catalog:
     """Asks catalog.
 
@@ -98,6 +109,15 @@ class Accounts:
             return {}
         reply = self._rpc.call("accounts", "check_deployments", {"ids": list(ids)}, reply=messages.VisibleDeployments())
         return {item["id"]: Deployment(item["id"], item["state"] == "active") for item in reply["items"]}
+
+    def billing_facts(self, address_id: str | None) -> BillingFacts:
+        """What bears on the papers of an order of the caller's organisation.
+
+        Raises:
+            Refusal: `unavailable`.
+        """
+        reply = self._rpc.call("accounts", "billing_facts", {"address_id": address_id}, reply=messages.BillingFacts())
+        return BillingFacts(reply["organization"]["time_zone"])
 
 
 class Payments:

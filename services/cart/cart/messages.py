@@ -122,6 +122,10 @@ class ChangePayment(RequestSchema):
     payment = fields.Nested(PaymentWish, required=True)
 
 
+class ConvertQuote(ChangePayment):
+    """Make an order of a quote."""
+
+
 class GetOrder(RequestSchema):
     """One order."""
 
@@ -243,7 +247,8 @@ class PaymentReply(RequestSchema):
 
     method = fields.String(required=True)
     state = fields.String(
-        required=True, validate=validate.OneOf(["requires_action", "processing", "captured", "failed", "refunded"])
+        required=True,
+        validate=validate.OneOf(["requires_action", "processing", "captured", "failed", "refunded", "not_due"]),
     )
     card = fields.Nested(Card, required=True, allow_none=True)
 
@@ -260,8 +265,17 @@ class InstructionsReply(RequestSchema):
     pay_to = fields.Dict(keys=fields.String(), values=fields.String(), required=True)
 
 
+class QuoteReply(RequestSchema):
+    """What a quote has and an order has not."""
+
+    last_day = fields.String(required=True, metadata={"format": "date"})
+    time_zone = fields.String(required=True)
+    #: The order that it became.
+    order_id = fields.String(required=True, allow_none=True)
+
+
 class OrderReply(RequestSchema):
-    """An order."""
+    """An order or a quote."""
 
     id = fields.String(required=True)
     kind = fields.String(required=True)
@@ -279,6 +293,8 @@ class OrderReply(RequestSchema):
     fulfilled_at = _moment(required=True, allow_none=True)
     cancel_reason = fields.String(required=True, allow_none=True)
     next_action = fields.Dict(required=True, allow_none=True)
+    quote_id = fields.String(allow_none=True)
+    quote = fields.Nested(QuoteReply, allow_none=True)
 
 
 class PlacedReply(RequestSchema):
@@ -429,6 +445,27 @@ class OrderPaid(RequestSchema):
     terms_version = fields.String(required=True)
 
 
+class QuoteIssued(RequestSchema):
+    """A quote was made."""
+
+    order_id = fields.String(required=True)
+    number = fields.String(required=True)
+    placed_at = _moment(required=True)
+    expires_at = _moment(required=True)
+    last_day = fields.String(required=True, metadata={"format": "date"})
+    time_zone = fields.String(required=True)
+    organization = fields.Nested(_PaidOrganization, required=True)
+    buyer = fields.Nested(_PaidBuyer, required=True)
+    lines = fields.List(fields.Nested(_PaidLine), required=True)
+    totals = fields.Nested(Totals, required=True)
+    purchase_order_number = fields.String(required=True, allow_none=True)
+    terms_version = fields.String(required=True)
+
+
+class QuoteExpiring(QuoteIssued):
+    """An open quote is about to expire."""
+
+
 class OrderRefunded(RequestSchema):
     """All the money of an order was given back."""
 
@@ -490,7 +527,24 @@ ORDER_REFUNDED = EventType(
     },
 )
 
-EVENTS = (ORDER_PAID, ORDER_REFUNDED)
+_QUOTED: dict[str, Any] = {
+    "order_id": "ord_01JDB0000000000000000000Q0",
+    "number": "PQ-2026-000122",
+    "placed_at": "2026-11-20T12:00:00.000Z",
+    "expires_at": "2026-12-20T23:00:00.000Z",
+    "last_day": "2026-12-20",
+    "time_zone": "Europe/Berlin",
+    "organization": {"id": "org_acme", "name": "Acme"},
+    "buyer": {"user_id": "usr_ada", "email": "ada@acme.example", "name": "Ada Buyer", "language": "en"},
+    "lines": [_PAID_LINE],
+    "totals": _TOTALS,
+    "purchase_order_number": "PO-77",
+    "terms_version": "2026-11",
+}
+QUOTE_ISSUED = EventType("cart.quote_issued.v1", QuoteIssued(), _QUOTED)
+QUOTE_EXPIRING = EventType("cart.quote_expiring.v1", QuoteExpiring(), _QUOTED)
+
+EVENTS = (ORDER_PAID, ORDER_REFUNDED, QUOTE_ISSUED, QUOTE_EXPIRING)
 
 
 # --- what cart reads of others ---
@@ -526,6 +580,18 @@ class VisibleDeployments(TolerantSchema):
     """Reply of ``accounts.check_deployments``."""
 
     items = fields.List(fields.Nested(VisibleDeployment), required=True)
+
+
+class OrganizationFacts(TolerantSchema):
+    """What bears on an order's papers, of accounts."""
+
+    time_zone = fields.String(load_default="UTC")
+
+
+class BillingFacts(TolerantSchema):
+    """Reply of ``accounts.billing_facts``."""
+
+    organization = fields.Nested(OrganizationFacts, required=True)
 
 
 class DeclineSchema(TolerantSchema):
@@ -680,6 +746,8 @@ _ORDER: dict[str, Any] = {
     "fulfilled_at": None,
     "cancel_reason": None,
     "next_action": None,
+    "quote_id": None,
+    "quote": None,
 }
 _AWAITING: dict[str, Any] = {
     **_ORDER,
@@ -756,6 +824,14 @@ RPC_EXAMPLES: dict[str, dict[str, Any]] = {
             "payment": {"method": "wire", "payment_method_id": None, "provider_token": None},
         },
         "reply": {"order": _AWAITING, "replayed": False, "status": 201},
+    },
+    "convert_quote": {
+        "request": {
+            "id": _QUOTED["order_id"],
+            "idempotency_key": "77aa9f5e-0b57-4f0a-8a53-0f4a3ad2f6de",
+            "payment": {"method": "check", "payment_method_id": None, "provider_token": None},
+        },
+        "reply": {"order": {**_ORDER, "quote_id": _QUOTED["order_id"]}, "replayed": False, "status": 201},
     },
     "get_order": {"request": {"id": _ORDER["id"]}, "reply": _ORDER},
     "list_orders": {

@@ -10,6 +10,8 @@ from cart.use_cases.add_line import add_line
 from cart.use_cases.apply_deployment import apply_deployment
 from cart.use_cases.cancel_order import cancel_order
 from cart.use_cases.change_payment import change_payment
+from cart.use_cases.chase_quotes import chase_quotes
+from cart.use_cases.convert_quote import convert_quote
 from cart.use_cases.get_cart import get_cart
 from cart.use_cases.get_order import get_order
 from cart.use_cases.get_refund import get_refund
@@ -74,6 +76,11 @@ class CartService(Service):
     def change_payment(self, call: Call) -> dict[str, Any]:
         """Another way to pay for an order that awaits payment."""
         return change_payment(self.app, call.caller, **call.data)
+
+    @rpc(request=messages.ConvertQuote(), reply=messages.PlacedReply())
+    def convert_quote(self, call: Call) -> dict[str, Any]:
+        """An order of a quote, once."""
+        return convert_quote(self.app, call.caller, **call.data)
 
     @rpc(request=messages.GetOrder(), reply=messages.OrderReply())
     def get_order(self, call: Call) -> dict[str, Any]:
@@ -149,6 +156,11 @@ class CartService(Service):
     def resume_orders(self) -> None:
         """Ask again about payments that nobody has answered for."""
         resume_orders(self.app)
+
+    @every(60.0)
+    def chase_quotes(self) -> None:
+        """Remind of quotes that are about to expire, and close those that have."""
+        chase_quotes(self.app)
 
     @every(2.0)
     def resume_refunds(self) -> None:

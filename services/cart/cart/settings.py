@@ -18,6 +18,8 @@ class Settings:
         resume_after_s: seconds after which an order whose payment is not known is asked about; doubles each time.
         resume_at_most_s: the longest wait between two such questions, in seconds.
         prices_kept_s: seconds for which a change of a cart may show prices without asking again; an order always asks.
+        quote_valid_days: a quote's last day is so many days after the one on which it was made.
+        quote_reminder_days: days before its end on which the buyer of an open quote is told; 0 for never.
     """
 
     currency: str = "USD"
@@ -25,6 +27,8 @@ class Settings:
     resume_after_s: int = 10
     resume_at_most_s: int = 30
     prices_kept_s: int = 2
+    quote_valid_days: int = 30
+    quote_reminder_days: int = 3
 
 
 def read(environment: Environment) -> Settings:
@@ -39,6 +43,8 @@ def read(environment: Environment) -> Settings:
         resume_after_s=environment.integer("CART_RESUME_AFTER_S", 10),
         resume_at_most_s=environment.integer("CART_RESUME_AT_MOST_S", 30),
         prices_kept_s=environment.integer("CART_PRICES_KEPT_S", 2, minimum=0),
+        quote_valid_days=environment.integer("CART_QUOTE_VALID_DAYS", 30),
+        quote_reminder_days=environment.integer("CART_QUOTE_REMINDER_DAYS", 3, minimum=0),
     )
     environment.check()
     if settings.currency not in MINOR_DIGITS:
@@ -47,4 +53,6 @@ def read(environment: Environment) -> Settings:
         raise SettingsError(
             "CART_COLLECT_TIMEOUT_S < CART_RESUME_AFTER_S <= CART_RESUME_AT_MOST_S must hold, in seconds"
         )
+    if settings.quote_reminder_days >= settings.quote_valid_days:
+        raise SettingsError("CART_QUOTE_REMINDER_DAYS < CART_QUOTE_VALID_DAYS must hold")
     return settings

@@ -39,8 +39,12 @@ add_messaging_tables(METADATA)
 _DESTINATION = "credit_destination IN ('organization', 'support_card')"
 #: One card payment at a time per cart: a second order cannot pay for the same lines while the first is under way.
 _PAYMENT_UNDER_WAY = "state = 'pending_payment' AND problem IS NULL"
-#: An order that was to be paid by wire or check has its lines already: it does not keep others from the cart.
-_CART_IS_BEING_PAID = f"{_PAYMENT_UNDER_WAY} AND instructions IS NULL"
+#: An order that was to be paid by wire or check, or was made from a quote, has its lines already: it does not keep
+#: others from the cart.
+_CART_IS_BEING_PAID = f"{_PAYMENT_UNDER_WAY} AND instructions IS NULL AND quote_id IS NULL"
+_OPEN_QUOTE = "kind = 'quote' AND state = 'open'"
+#: A quote becomes one order, whoever asks at once; one that was cancelled unpaid gave the quote back.
+_MADE_FROM_QUOTE = "quote_id IS NOT NULL AND state <> 'cancelled'"
 
 CART = sa.Table(
     "cart",
@@ -134,19 +138,33 @@ ORDERS = sa.Table(
     sa.Column("received_minor", sa.BigInteger, nullable=False, server_default="0"),
     sa.Column("attempt_id", sa.String(64)),
     sa.Column("change_key", sa.String(255)),
+    sa.Column("quote_id", sa.String(64), sa.ForeignKey("orders.id")),
+    sa.Column("time_zone", sa.String(64)),
+    sa.Column("converted_to", sa.String(64)),
+    sa.Column("reminded_at", UtcDateTimeColumn),
     sa.UniqueConstraint("number", name="orders_number"),
     sa.CheckConstraint("kind IN ('order', 'quote')", name="orders_kind"),
     sa.CheckConstraint(
         "state IN ('pending_payment', 'awaiting_payment', 'paid', 'fulfilled', 'cancelled', 'refunded', "
-        "'partially_refunded')",
+        "'partially_refunded', 'open', 'converted', 'expired')",
         name="orders_state",
     ),
-    sa.CheckConstraint("payment_method IN ('card', 'wire', 'check')", name="orders_payment_method"),
+    sa.CheckConstraint(
+        "CASE WHEN kind = 'quote' THEN state IN ('open', 'converted', 'expired', 'cancelled') "
+        "AND expires_at IS NOT NULL AND time_zone IS NOT NULL AND quote_id IS NULL "
+        "ELSE state NOT IN ('open', 'converted', 'expired') END",
+        name="orders_quote",
+    ),
+    sa.CheckConstraint("(state = 'converted') = (converted_to IS NOT NULL)", name="orders_converted_to"),
+    sa.CheckConstraint("payment_method IN ('card', 'wire', 'check', 'quote')", name="orders_payment_method"),
+    sa.CheckConstraint("(kind = 'quote') = (payment_method = 'quote')", name="orders_quote_is_not_paid"),
     sa.CheckConstraint(
         "subtotal_minor >= 0 AND tax_minor >= 0 AND total_minor = subtotal_minor + tax_minor", name="orders_amounts"
     ),
     sa.CheckConstraint(
-        "(paid_at IS NULL) = (state IN ('pending_payment', 'awaiting_payment', 'cancelled'))", name="orders_paid_at"
+        "(paid_at IS NULL) = (state IN ('pending_payment', 'awaiting_payment', 'cancelled', 'open', 'converted', "
+        "'expired'))",
+        name="orders_paid_at",
     ),
     sa.CheckConstraint("state <> 'fulfilled' OR fulfilled_at IS NOT NULL", name="orders_fulfilled_at"),
     sa.CheckConstraint(
@@ -165,6 +183,19 @@ ORDERS = sa.Table(
         "next_attempt_at",
         sqlite_where=sa.text(_PAYMENT_UNDER_WAY),
         postgresql_where=sa.text(_PAYMENT_UNDER_WAY),
+    ),
+    sa.Index(
+        "orders_one_per_quote",
+        "quote_id",
+        unique=True,
+        sqlite_where=sa.text(_MADE_FROM_QUOTE),
+        postgresql_where=sa.text(_MADE_FROM_QUOTE),
+    ),
+    sa.Index(
+        "orders_open_quotes",
+        "expires_at",
+        sqlite_where=sa.text(_OPEN_QUOTE),
+        postgresql_where=sa.text(_OPEN_QUOTE),
     ),
 )
 
@@ -353,6 +384,12 @@ _TAKE_SERIAL = Statement(
     )
     .returning(ORDER_NUMBER.c.serial)
 )
+_TAKE_QUOTED_SERIAL = Statement(
+    sa.insert(ORDER_NUMBER)
+    .values(taken_at=sa.bindparam("now", type_=UtcDateTimeColumn))
+    .returning(ORDER_NUMBER.c.serial)
+)
+_LOCK_CART_BY_ID = Statement(sa.select(CART.c.id).where(CART.c.id == sa.bindparam("cart_id")).with_for_update())
 _LOCK_ORDER = Statement(
     sa.select(ORDERS.c.id)
     .join_from(ORDERS, CART, CART.c.id == ORDERS.c.cart_id)
@@ -399,6 +436,12 @@ def take_order_serial(transaction: Transaction, cart: Cart) -> int | None:
     return serial
 
 
+def take_serial(transaction: Transaction) -> int:
+    """The next number of an order that is not made from a cart."""
+    serial: int = transaction.scalar(_TAKE_QUOTED_SERIAL, now=transaction.now)
+    return serial
+
+
 def insert_order(transaction: Transaction, order: Order) -> None:
     """Store a new order with its frozen lines.
 
@@ -415,6 +458,11 @@ def insert_order(transaction: Transaction, order: Order) -> None:
 def is_payment_under_way(error: IntegrityError) -> bool:
     """Whether an order could not be stored because another one of its cart is being paid."""
     return violates(error, "orders_one_payment_under_way", "orders.cart_id")
+
+
+def is_made_already(error: IntegrityError) -> bool:
+    """Whether an order could not be stored because its quote has become one."""
+    return violates(error, "orders_one_per_quote", "orders.quote_id")
 
 
 def read_order(reader: Reader, order_id: str, organization_id: str | None = None) -> Order | None:
@@ -435,6 +483,48 @@ def lock_order(transaction: Transaction, order_id: str) -> tuple[Order, int] | N
         return None
     lines = [OrderLine(**{column.name: row[f"line_{column.name}"] for column in _ORDER_LINE_COLUMNS}) for row in rows]
     return _order(rows[0], lines), rows[0]["version_of_cart"]
+
+
+def lock_quote(transaction: Transaction, quote: Order) -> Order | None:
+    """A quote as it is now, which nobody else changes until the transaction ends.
+
+    Its cart is locked first, as it is by whoever cancels the order that it became and gives the quote back: two that
+    lock the same rows in another order would wait for each other.
+    """
+    transaction.write(_LOCK_CART_BY_ID, cart_id=quote.cart_id)
+    locked = lock_order(transaction, quote.id)
+    return None if locked is None else locked[0]
+
+
+def reopen_quote(transaction: Transaction, quote_id: str) -> None:
+    """The order that a quote became was cancelled unpaid: it may become another, until it expires."""
+    move_order(transaction, quote_id, State.OPEN, converted_to=None)
+
+
+def quotes_to_chase(transaction: Transaction, remind_until: datetime, at_most: int) -> list[Order]:
+    """Open quotes whose last day has passed, or which expire by then and whose buyers were not told; they are locked.
+
+    Other processes pass over them.
+    """
+    rows = transaction.all(
+        sa.select(ORDERS)
+        .where(
+            sa.text(_OPEN_QUOTE),
+            sa.or_(
+                ORDERS.c.expires_at <= transaction.now,
+                sa.and_(ORDERS.c.expires_at <= remind_until, ORDERS.c.reminded_at.is_(None)),
+            ),
+        )
+        .order_by(ORDERS.c.expires_at)
+        .limit(at_most)
+        .with_for_update(skip_locked=True)
+    )
+    return with_lines(transaction, rows)
+
+
+def note_reminder(transaction: Transaction, quote_id: str) -> None:
+    """The buyer of a locked quote was told that it is about to expire."""
+    transaction.execute(sa.update(ORDERS).where(ORDERS.c.id == quote_id).values(reminded_at=transaction.now))
 
 
 def how_orders_stand(reader: Reader, order_ids: Iterable[str]) -> dict[str, tuple[State, Money]]:
@@ -479,9 +569,19 @@ def page_of_orders(
         query = query.where(ORDERS.c.organization_id == organization_id)
     for column, value in filters.items():
         if value is not None:
-            query = query.where(ORDERS.c[column] == value)
+            query = query.where(_stands_as(value, reader.now) if column == "state" else ORDERS.c[column] == value)
     rows, following = page(reader, query, ORDERS.c.id, limit, cursor)
     return with_lines(reader, rows), following
+
+
+def _stands_as(state: str, now: datetime) -> sa.ColumnElement[bool]:
+    """A quote is open until its last day has passed, and expired from then on, whether the sweep has come or not."""
+    is_it = ORDERS.c.state == state
+    if state == State.OPEN:
+        return sa.and_(is_it, ORDERS.c.expires_at > now)
+    if state == State.EXPIRED:
+        return sa.or_(is_it, sa.and_(ORDERS.c.state == str(State.OPEN), ORDERS.c.expires_at <= now))
+    return is_it
 
 
 def move_order(transaction: Transaction, order_id: str, target: State, **values: Any) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from cart.clients import Accounts, Catalog, Credits, Payments
 from cart.settings import Settings
 from cart.use_cases.add_line import add_line
 from cart.use_cases.cancel_order import cancel_order
+from cart.use_cases.convert_quote import convert_quote
 from cart.use_cases.get_cart import get_cart
 from cart.use_cases.place_order import place_order
 from chassis.context import transaction_open
@@ -66,6 +68,7 @@ class Bus:
             )
         }
         self.deployments = dict(DEPLOYMENTS)
+        self.time_zone = "UTC"
         self.charges: dict[str, int] = {}
         self.intents: dict[str, dict[str, Any]] = {}
         self.requests: list[dict[str, Any]] = []
@@ -103,6 +106,9 @@ class Bus:
 
     def _check_deployments(self, ids: list[str]) -> dict[str, Any]:
         return {"items": [{"id": id_, "state": self.deployments[id_]} for id_ in ids if id_ in self.deployments]}
+
+    def _billing_facts(self, address_id: str | None) -> dict[str, Any]:
+        return {"address": None, "organization": {"time_zone": self.time_zone, "a_field_of_next_year": 1}}
 
     def _collect(self, **request: Any) -> dict[str, Any]:
         order_id = request["order_id"]
@@ -285,6 +291,21 @@ class Shop:
         request = load_request(messages.CancelOrder(), {"idempotency_key": key, "id": order_id})
         return cancel_order(self.app, caller or self.buyer, **request)
 
+    def quote(self, key: str = "quote-1", **changes: Any) -> Any:
+        """A quote for a pack, or for what is in the cart."""
+        if not self.cart()["lines"]:
+            self.add_pack()
+        return self.place(key, payment={"method": "quote"}, **changes)["order"]
+
+    def convert(
+        self, quote_id: str, key: str = "convert-1", method: str = "card", caller: Identity | None = None
+    ) -> Any:
+        payment = {"method": method, "provider_token": "tok_success" if method == "card" else None}
+        request = load_request(
+            messages.ConvertQuote(), {"id": quote_id, "idempotency_key": key, "payment": payment}
+        )  # fmt: skip
+        return convert_quote(self.app, caller or self.buyer, **request)
+
     def wire(self, key: str = "key-1", method: str = "wire") -> Any:
         """An order that awaits a wire (or a check)."""
         if not self.cart()["lines"]:
@@ -295,6 +316,35 @@ class Shop:
         with pytest.raises(Refusal) as caught:
             call(*arguments, **more)
         return caught.value
+
+    @staticmethod
+    def at_once(*calls: Callable[[], Any]) -> list[Any]:
+        """What each call gives, or its refusal; anything else is raised."""
+
+        def run(call: Callable[[], Any]) -> Any:
+            try:
+                return call()
+            except Refusal as refusal:
+                return refusal
+
+        with ThreadPoolExecutor(len(calls)) as pool:
+            return list(pool.map(run, calls))
+
+    def meet(self, method: str, parties: int) -> None:
+        """Have the first `parties` calls of an RPC method wait for each other: all are past what came before."""
+        barrier = threading.Barrier(parties, timeout=30)
+        tickets = iter(range(parties))
+
+        def wait(called: str) -> None:
+            if called == method and next(tickets, None) is not None:
+                barrier.wait()
+
+        self.bus.before = wait
+
+    @staticmethod
+    def codes(results: list[Any]) -> list[str]:
+        """Of each result the status, or the code of the refusal."""
+        return sorted(result.code if isinstance(result, Refusal) else str(result["status"]) for result in results)
 
     def paid_events(self) -> list[dict[str, Any]]:
         return [data for name, data in emitted(self.database) if name == "cart.order_paid.v1"]

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -18,42 +16,13 @@ from chassis.testing import identity, make_event
 from kernel.errors import Refusal
 
 
-def at_once(*calls: Callable[[], Any]) -> list[Any]:
-    """What each call gives, or its refusal; anything else is raised."""
-
-    def run(call: Callable[[], Any]) -> Any:
-        try:
-            return call()
-        except Refusal as refusal:
-            return refusal
-
-    with ThreadPoolExecutor(len(calls)) as pool:
-        return list(pool.map(run, calls))
-
-
-def meet(shop: Any, method: str, parties: int) -> None:
-    """Have the first `parties` calls of an RPC method wait for each other: all of them are past what came before."""
-    barrier = threading.Barrier(parties, timeout=30)
-    tickets = iter(range(parties))
-
-    def wait(called: str) -> None:
-        if called == method and next(tickets, None) is not None:
-            barrier.wait()
-
-    shop.bus.before = wait
-
-
-def codes(results: list[Any]) -> list[str]:
-    return sorted(result.code if isinstance(result, Refusal) else str(result["status"]) for result in results)
-
-
 @pytest.mark.parametrize("threads", [2, 8])
 def test_one_key_many_threads(shop_on_postgres: Any, threads: int) -> None:
     shop = shop_on_postgres
     shop.add_pack()
-    meet(shop, "price_lines", threads)
-    results = at_once(*[shop.place] * threads)
-    assert set(codes(results)) <= {"201", "idempotency_key_in_flight"}
+    shop.meet("price_lines", threads)
+    results = shop.at_once(*[shop.place] * threads)
+    assert set(shop.codes(results)) <= {"201", "idempotency_key_in_flight"}
     placed = [result["order"]["id"] for result in results if not isinstance(result, Refusal)]
     assert placed
     assert len(set(placed)) == len(shop.rows(storage.ORDERS)) == len(shop.paid_events()) == 1
@@ -64,9 +33,9 @@ def test_one_key_many_threads(shop_on_postgres: Any, threads: int) -> None:
 def test_many_keys_one_cart(shop_on_postgres: Any, threads: int) -> None:
     shop = shop_on_postgres
     shop.add_pack()
-    meet(shop, "price_lines", threads)
-    results = at_once(*[lambda key=f"key-{number}": shop.place(key) for number in range(threads)])
-    found = codes(results)
+    shop.meet("price_lines", threads)
+    results = shop.at_once(*[lambda key=f"key-{number}": shop.place(key) for number in range(threads)])
+    found = shop.codes(results)
     assert found[0] == "201"
     assert set(found[1:]) <= {"cart_changed", "order_in_progress"}
     assert len(shop.rows(storage.ORDERS)) == len(shop.paid_events()) == len(shop.bus.charges) == 1
@@ -78,8 +47,8 @@ def test_many_buyers_get_different_numbers(shop_on_postgres: Any) -> None:
     buyers = [identity(user_id=f"usr_{number}") for number in range(6)]
     for buyer in buyers:
         shop.add_pack(caller=buyer)
-    results = at_once(*[lambda buyer=buyer: shop.place(buyer.user_id, buyer) for buyer in buyers])
-    assert codes(results) == ["201"] * 6
+    results = shop.at_once(*[lambda buyer=buyer: shop.place(buyer.user_id, buyer) for buyer in buyers])
+    assert shop.codes(results) == ["201"] * 6
     assert sorted(result["order"]["number"][-1] for result in results) == ["1", "2", "3", "4", "5", "6"]
 
 
@@ -88,8 +57,8 @@ def test_the_cart_changes_while_it_is_paid(shop_on_postgres: Any) -> None:
     shop = shop_on_postgres
     shop.add_pack()
     adds = [lambda sku=sku: shop.add(sku) for sku in ("BOX", "LICENCE", "BOX", "LICENCE")]
-    meet(shop, "price_lines", 5)
-    results = at_once(shop.place, *adds)
+    shop.meet("price_lines", 5)
+    results = shop.at_once(shop.place, *adds)
     carded = [line for line in shop.cart()["lines"] if line["credit_destination"] == "support_card"]
     if isinstance(results[0], Refusal):
         assert (results[0].code, len(carded), shop.bus.charges) == ("cart_changed", 1, {})
@@ -100,7 +69,7 @@ def test_the_cart_changes_while_it_is_paid(shop_on_postgres: Any) -> None:
 
 def test_merging_adds_lose_nothing(shop_on_postgres: Any) -> None:
     shop = shop_on_postgres
-    at_once(*[lambda: shop.add("BOX")] * 8)
+    shop.at_once(*[lambda: shop.add("BOX")] * 8)
     assert [line["quantity"] for line in shop.cart()["lines"]] == [8]
 
 
@@ -116,7 +85,7 @@ def test_reply_event_and_resumption_at_once(shop_on_postgres: Any) -> None:
         "card": {"brand": "visa", "last4": "4242"},
     }  # fmt: skip
     event = make_event("payments.captured.v1", data)
-    at_once(
+    shop.at_once(
         *[lambda: settle_orders_by_event(shop.app, [event], "captured")] * 2,
         *[lambda: resume_orders(shop.app)] * 2,
         *[shop.place] * 2,
@@ -136,7 +105,7 @@ def test_several_processes_share_the_orders_to_resume(shop_on_postgres: Any) -> 
     shop.bus.payments = "captured"
     shop.bus.calls.clear()
     shop.clock.advance(seconds=11)
-    at_once(*[lambda: resume_orders(shop.app)] * 3)
+    shop.at_once(*[lambda: resume_orders(shop.app)] * 3)
     assert len(shop.paid_events()) == 6
     assert shop.bus.calls.count("payments.get_intent") == shop.bus.calls.count("payments.collect") == 6
 
@@ -159,7 +128,7 @@ def test_credited_and_bound_at_once_fulfil_the_order(shop_on_postgres: Any, monk
     monkeypatch.setattr(storage, "fulfil_if_complete", look_and_linger)
     credited = make_event("credits.order_credited.v1", {"order_id": order["id"], "line_ids": [pack]})
     bound = make_event("accounts.order_bound.v1", {"order_id": order["id"], "line_ids": [licence]})
-    at_once(
+    shop.at_once(
         lambda: hand_over_lines(shop.app, [credited], "awaits_credits"),
         lambda: hand_over_lines(shop.app, [bound], "awaits_binding"),
     )

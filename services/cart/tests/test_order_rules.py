@@ -37,10 +37,13 @@ def test_the_states_and_the_ways_between_them() -> None:
         State.PENDING_PAYMENT: {State.AWAITING_PAYMENT},
         State.AWAITING_PAYMENT: {State.PENDING_PAYMENT},
         State.PAID: {State.PENDING_PAYMENT, State.AWAITING_PAYMENT},
-        State.CANCELLED: {State.PENDING_PAYMENT, State.AWAITING_PAYMENT},
+        State.CANCELLED: {State.PENDING_PAYMENT, State.AWAITING_PAYMENT, State.OPEN},
         State.FULFILLED: {State.PAID},
         State.PARTIALLY_REFUNDED: {State.PAID, State.FULFILLED},
         State.REFUNDED: {State.PAID, State.FULFILLED, State.PARTIALLY_REFUNDED},
+        State.OPEN: {State.CONVERTED},
+        State.CONVERTED: {State.OPEN},
+        State.EXPIRED: {State.OPEN},
     }
 
 

@@ -174,7 +174,7 @@ def test_one_cart_is_not_paid_for_twice_while_a_payment_is_under_way(shop_on_bot
 BAD = [
     ({"payment": {"method": "wire", "provider_token": "tok"}}, "provider_token_unexpected"),
     ({"payment": {"method": "check", "payment_method_id": "pm_1"}}, "payment_method_unavailable"),
-    ({"payment": {"method": "quote"}}, "payment_method_unavailable"),
+    ({"payment": {"method": "quote", "provider_token": "tok"}}, "provider_token_unexpected"),
     ({"payment": {"method": "barter"}}, "validation_failed"),
     ({"payment": {"method": "card"}}, "provider_token_required"),
     ({"payment": {"method": "card", "payment_method_id": "pm_1"}}, "payment_method_unavailable"),

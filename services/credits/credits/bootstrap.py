@@ -9,7 +9,6 @@ from chassis.persistence import Database, Throttle
 from chassis.sealing import Opener, Sealer
 from chassis.service import Runtime
 from credits import settings
-from credits.domain.validity import CreditValidity
 from credits.storage.tables import FAILURE
 
 
@@ -23,7 +22,6 @@ class App:
         sealer: seals the claim codes for notifications, which mails them.
         code_pepper: the HMAC key under which claim codes are kept.
         card_validity: from the issue of a card to its expiry; None: cards do not expire.
-        credit_validity: for how long credits can be used once an organisation has them.
         throttle: counts claims and previews that were refused.
     """
 
@@ -32,7 +30,6 @@ class App:
     sealer: Sealer = field(repr=False)
     code_pepper: bytes = field(repr=False)
     card_validity: timedelta | None
-    credit_validity: CreditValidity
     throttle: Throttle
 
 
@@ -49,6 +46,5 @@ def bootstrap(runtime: Runtime) -> App:
         sealer=Sealer(found.notifications_sealing_public_key),
         code_pepper=found.code_pepper,
         card_validity=found.card_validity,
-        credit_validity=found.credit_validity,
         throttle=Throttle(FAILURE, found.claim_failures),
     )

@@ -85,6 +85,26 @@ class OrderPaid(TolerantSchema):
     terms_version = fields.String(required=True)
 
 
+class QuoteIssued(TolerantSchema):
+    """``cart.quote_issued.v1``"""
+
+    order_id = fields.String(required=True)
+    number = fields.String(required=True)
+    placed_at = UtcDateTime(required=True)
+    last_day = fields.Date(required=True, format="iso")
+    time_zone = fields.String(required=True)
+    organization = fields.Nested(Organization, required=True)
+    buyer = fields.Nested(Buyer, required=True)
+    lines = fields.List(fields.Nested(PaidLine), required=True)
+    totals = fields.Nested(Totals, required=True)
+    purchase_order_number = fields.String(load_default=None, allow_none=True)
+    terms_version = fields.String(required=True)
+
+
+class QuoteExpiring(QuoteIssued):
+    """``cart.quote_expiring.v1``"""
+
+
 class CardIssued(TolerantSchema):
     """``credits.card_issued.v1``; the claim code is sealed for this service."""
 
@@ -199,6 +219,8 @@ PAYLOADS: dict[MailKind, TolerantSchema] = {
     MailKind.PAYMENT_REMINDER: ReminderIssued(),
     MailKind.PAYMENT_RECEIVED: ReceiptRecorded(),
     MailKind.REFUND: OrderRefunded(),
+    MailKind.QUOTE: QuoteIssued(),
+    MailKind.QUOTE_EXPIRING: QuoteExpiring(),
 }
 
 

@@ -14,6 +14,8 @@ from notifications.use_cases.queue_mail import (
     queue_claim_notices,
     queue_instructions,
     queue_payments_received,
+    queue_quote_reminders,
+    queue_quotes,
     queue_receipts,
     queue_refund_notices,
     queue_reminders,
@@ -61,6 +63,16 @@ class NotificationsService(Service):
     def on_order_refunded(self, events: list[Event]) -> None:
         """Refund notices."""
         queue_refund_notices(self.app, events)
+
+    @consume_many("cart.quote_issued.v1", messages.QuoteIssued())
+    def on_quote_issued(self, events: list[Event]) -> None:
+        """Quotes."""
+        queue_quotes(self.app, events)
+
+    @consume_many("cart.quote_expiring.v1", messages.QuoteExpiring())
+    def on_quote_expiring(self, events: list[Event]) -> None:
+        """Quotes are about to expire."""
+        queue_quote_reminders(self.app, events)
 
     @every(5.0)
     def send_mails(self) -> None:

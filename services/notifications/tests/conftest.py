@@ -38,6 +38,8 @@ EVENTS = {
     MailKind.PAYMENT_INSTRUCTIONS: "payments.instructions_issued.v1",
     MailKind.PAYMENT_REMINDER: "payments.reminder_issued.v1",
     MailKind.PAYMENT_RECEIVED: "payments.receipt_recorded.v1",
+    MailKind.QUOTE: "cart.quote_issued.v1",
+    MailKind.QUOTE_EXPIRING: "cart.quote_expiring.v1",
 }
 TLS = Path(__file__).parent / "tls"
 

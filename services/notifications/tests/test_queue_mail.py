@@ -31,6 +31,8 @@ HANDLERS = {
     MailKind.PAYMENT_REMINDER: queue_mail.queue_reminders,
     MailKind.PAYMENT_RECEIVED: queue_mail.queue_payments_received,
     MailKind.REFUND: queue_mail.queue_refund_notices,
+    MailKind.QUOTE: queue_mail.queue_quotes,
+    MailKind.QUOTE_EXPIRING: queue_mail.queue_quote_reminders,
 }
 
 
@@ -54,6 +56,8 @@ def app(migrated: Callable[..., Database], make_app: Callable[..., App], tmp_pat
         (MailKind.PAYMENT_REMINDER, "payment_reminder:ord_01KB0000000000000000000000:1.1"),
         (MailKind.PAYMENT_RECEIVED, "payment_received:rct_01KB0000000000000000000002"),
         (MailKind.REFUND, "refund:rfd_01JDB0000000000000000000R0"),
+        (MailKind.QUOTE, "quote:ord_01JDB0000000000000000000Q0"),
+        (MailKind.QUOTE_EXPIRING, "quote_expiring:ord_01JDB0000000000000000000Q0"),
     ],
 )
 def test_an_event_queues_one_mail_to_its_buyer(

@@ -104,6 +104,32 @@ def test_receipt(render: Render) -> None:
         assert part in html_of(mail)
 
 
+@pytest.mark.parametrize(
+    ("kind", "subject"),
+    [
+        (MailKind.QUOTE, "Quote PQ-2026-000122: 240.00 USD"),
+        (MailKind.QUOTE_EXPIRING, "Quote PQ-2026-000122 is good until 20 December 2026"),
+    ],
+)
+def test_quotes(render: Render, kind: MailKind, subject: str) -> None:
+    mail = render(kind)
+    lines = text_of(mail).splitlines()
+
+    assert mail["Subject"] == subject
+    for line in (
+        "Quote number: PQ-2026-000122",
+        "Good until: 20 December 2026, end of the day (Europe/Berlin)",
+        "Organization: Acme (org_acme)",
+        "Purchase order number: PO-77",
+        "2 x 120 support credits (SUPPORT-120)",
+        "    120.00 USD each, 240.00 USD together",
+        "Total: 240.00 USD",
+    ):
+        assert line in lines
+    for part in ("PQ-2026-000122", "20 December 2026", "Europe/Berlin", "PO-77", "SUPPORT-120", "240.00 USD"):
+        assert part in html_of(mail)
+
+
 def test_refund_notice(render: Render) -> None:
     mail = render(MailKind.REFUND)
     lines = text_of(mail).splitlines()

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import zlib
 from importlib.resources import as_file, files
 
 import sqlalchemy as sa
-from alembic import command
+from alembic import command, op
 from alembic import context as alembic_context
 from alembic.config import Config
 from alembic.migration import MigrationContext
@@ -65,3 +66,49 @@ def run_environment(metadata: sa.MetaData) -> None:
     )
     with alembic_context.begin_transaction():
         alembic_context.run_migrations()
+
+
+def replace_check(table: str, name: str, condition: str) -> None:
+    """Give a CHECK constraint another condition, or add it; for a service's migration.
+
+    SQLite cannot alter a constraint, and copying a table that others refer to would need foreign keys to be off, which
+    they cannot be within a transaction. Its schema is edited instead, as its manual says for constraints that change
+    nothing that is stored (https://www.sqlite.org/lang_altertable.html, "simpler and faster procedure").
+
+    Args:
+        table: of ours.
+        name: of the constraint.
+        condition: what every row must meet; the rows that are there are not looked at on SQLite.
+    """
+    connection = op.get_bind()
+    if connection.dialect.name == "postgresql":
+        connection.execute(sa.text(f'ALTER TABLE {table} DROP CONSTRAINT IF EXISTS "{name}"'))
+        op.create_check_constraint(name, table, sa.text(condition))
+        return
+    schema = connection.scalar(
+        sa.text("SELECT sql FROM sqlite_schema WHERE type = 'table' AND name = :table"), {"table": table}
+    )
+    version = connection.scalar(sa.text("PRAGMA schema_version"))
+    connection.execute(sa.text("PRAGMA writable_schema = ON"))
+    connection.execute(
+        sa.text("UPDATE sqlite_schema SET sql = :sql WHERE type = 'table' AND name = :table"),
+        {"sql": _with_check(schema, name, condition), "table": table},
+    )
+    connection.execute(sa.text(f"PRAGMA schema_version = {version + 1}"))
+    connection.execute(sa.text("PRAGMA writable_schema = OFF"))
+
+
+def _with_check(schema: str, name: str, condition: str) -> str:
+    """The CREATE TABLE statement with that constraint in place of the one of that name, or at its end."""
+    wanted = f"CONSTRAINT {name} CHECK ({condition})"
+    found = re.search(rf"CONSTRAINT {re.escape(name)} CHECK \(", schema)
+    if found is None:
+        head, _, tail = schema.rpartition(")")
+        return f"{head}, {wanted}){tail}"
+    depth, quoted = 1, False
+    for end in range(found.end(), len(schema)):
+        quoted ^= schema[end] == "'"
+        depth += 0 if quoted else {"(": 1, ")": -1}.get(schema[end], 0)
+        if not depth:
+            return schema[: found.start()] + wanted + schema[end + 1 :]
+    raise ValueError(f"the constraint {name} does not end")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cart.domain.cart import Cart, Line, Problem, refuse
-from cart.domain.order import OrderLine
+from cart.domain.order import QUOTE, OrderLine
 from cart.domain.products import Deployment
 from kernel.errors import FieldError, Kind, Refusal, conflict, invalid
 from kernel.money import Money
@@ -41,7 +41,7 @@ class Payment:
     """How an order is to be paid.
 
     Args:
-        method: ``card``, ``wire`` or ``check``.
+        method: ``card``, ``wire``, ``check`` or ``quote``.
         provider_token: of the card; None for the others.
     """
 
@@ -49,16 +49,20 @@ class Payment:
     provider_token: str | None
 
 
-def check_payment(payment: Mapping[str, Any]) -> Payment:
+def check_payment(payment: Mapping[str, Any], *, may_quote: bool = False) -> Payment:
     """How to pay.
+
+    Args:
+        payment: ``{"method", "payment_method_id", "provider_token"}``.
+        may_quote: whether a quote may be asked for instead.
 
     Raises:
         Refusal: `payment_method_unavailable`, `provider_token_required`, `provider_token_unexpected`.
     """
     method: str = payment["method"]
     token: str | None = payment.get("provider_token")
-    if method == "quote":
-        raise invalid("payment_method_unavailable", "Quotes are not open yet.", "payment.method")
+    if method == QUOTE and not may_quote:
+        raise invalid("payment_method_unavailable", "Choose how to pay: card, wire or check.", "payment.method")
     if payment.get("payment_method_id") is not None:
         raise invalid(
             "payment_method_unavailable", "Saved cards are not open yet; send a provider_token.",

@@ -21,7 +21,13 @@ class State(StrEnum):
     CANCELLED = "cancelled"  # ended without payment
     REFUNDED = "refunded"  # all the money was given back
     PARTIALLY_REFUNDED = "partially_refunded"  # some of it was
+    OPEN = "open"  # a quote that may become an order until it expires
+    CONVERTED = "converted"  # a quote that became an order
+    EXPIRED = "expired"  # a quote whose last day has passed
 
+
+#: What is in `Order.kind`. A quote is placed as an order is, with everything frozen; nothing is paid for it or granted.
+ORDER, QUOTE = "order", "quote"
 
 _NEXT: Mapping[State, frozenset[State]] = {
     State.PENDING_PAYMENT: frozenset({State.AWAITING_PAYMENT, State.PAID, State.CANCELLED}),
@@ -31,6 +37,9 @@ _NEXT: Mapping[State, frozenset[State]] = {
     State.PARTIALLY_REFUNDED: frozenset({State.REFUNDED}),
     State.CANCELLED: frozenset(),
     State.REFUNDED: frozenset(),
+    State.OPEN: frozenset({State.CONVERTED, State.EXPIRED, State.CANCELLED}),
+    State.CONVERTED: frozenset({State.OPEN}),  # the order that it became was cancelled unpaid
+    State.EXPIRED: frozenset(),
 }
 
 
@@ -168,6 +177,10 @@ class Order:
     received_minor: int = 0  # what has come by wire or check
     attempt_id: str | None = None  # of the last card that was tried in place of a wire or check
     change_key: str | None = None  # the Idempotency-Key of that try, while it waits for its answer
+    quote_id: str | None = None  # the quote that it was made from
+    time_zone: str | None = None  # of a quote: in which its last day ends
+    converted_to: str | None = None  # of a quote: the order that it became
+    reminded_at: datetime | None = None  # of a quote: when its buyer was told that it is about to expire
     lines: tuple[OrderLine, ...] = ()
 
     @property
@@ -184,6 +197,11 @@ class Order:
     def is_asked_for(self) -> bool:
         """Whether that request still waits for its answer. One that was told how to pay by wire or check does not."""
         return self.state == State.PENDING_PAYMENT and (self.instructions is None or self.change_key is not None)
+
+    @property
+    def has_its_lines_in_the_cart(self) -> bool:
+        """Whether its lines are in the cart until it is paid, or told how to be; those of a quote have left before."""
+        return self.instructions is None and self.quote_id is None
 
     @property
     def awaits_nothing(self) -> bool:
@@ -241,9 +259,12 @@ def is_known(stands: tuple[State, Money] | None, intent: Intent) -> bool:
     return state in (State.PAID, State.FULFILLED) and intent.amount == total
 
 
-def order_number(serial: int, placed_at: datetime) -> str:
-    """The number for people: ``PC-2026-000123``. The serial never starts again; it may have gaps."""
-    return f"PC-{placed_at.year}-{serial:06d}"
+def order_number(serial: int, placed_at: datetime, kind: str = ORDER) -> str:
+    """The number for people: ``PC-2026-000123``, or ``PQ-2026-000123`` for a quote.
+
+    The serial never starts again; it may have gaps.
+    """
+    return f"{'PQ' if kind == QUOTE else 'PC'}-{placed_at.year}-{serial:06d}"
 
 
 def next_attempt_at(now: datetime, attempts: int, first_s: int, most_s: int) -> datetime:

@@ -11,7 +11,8 @@ from typing import Any
 
 from cart import storage
 from cart.bootstrap import App
-from cart.domain.order import Order, State, next_attempt_at
+from cart.domain.order import QUOTE, Order, State, next_attempt_at
+from cart.use_cases.cancel_quote import cancel_quote
 from cart.use_cases.settle_order import settle_order
 from cart.use_cases.views import BUYERS, order_view
 from chassis.identity import Identity
@@ -39,12 +40,15 @@ def cancel_order(app: App, caller: Identity, *, idempotency_key: str, id: str) -
 
     Raises:
         Refusal: `forbidden`; `not_found`; `order_already_paid`; `order_needs_a_person`; `idempotency_key_reused`,
-            `idempotency_key_in_flight`.
+            `idempotency_key_in_flight`; what `cancel_quote` refuses.
     """
     caller.require(*BUYERS)
     request = request_hash("cancel_order", {"user_id": caller.user_id, "id": id})
     with app.database.transaction() as transaction:
-        known, order = _begin(app, transaction, caller, idempotency_key, request, id)
+        seen = storage.read_order(transaction, id, caller.organization_id)
+        if seen is not None and seen.kind == QUOTE:
+            return cancel_quote(transaction, caller, idempotency_key, request, seen)
+        known, order = _begin(app, transaction, caller, idempotency_key, request, seen)
     if known is not None and known.answer is not None:
         return _reply(known.answer, replayed=True)
     if order.state in _UNPAID:
@@ -53,13 +57,13 @@ def cancel_order(app: App, caller: Identity, *, idempotency_key: str, id: str) -
 
 
 def _begin(
-    app: App, transaction: Transaction, caller: Identity, key: str, request: str, order_id: str
+    app: App, transaction: Transaction, caller: Identity, key: str, request: str, seen: Order | None
 ) -> tuple[KnownAnswer | None, Order]:
     """Take the key and note the wish; what is known about the key, and the order as it was."""
-    if storage.read_order(transaction, order_id, caller.organization_id) is None:
+    if seen is None:
         raise not_found("order")
-    known = IdempotencyKeys(transaction, caller.organization_id).begin(key, request, order_id)
-    locked = storage.lock_order(transaction, order_id)
+    known = IdempotencyKeys(transaction, caller.organization_id).begin(key, request, seen.id)
+    locked = storage.lock_order(transaction, seen.id)
     if locked is None:
         raise not_found("order")
     order, _ = locked

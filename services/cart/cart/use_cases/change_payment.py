@@ -13,7 +13,7 @@ from typing import Any
 from cart import storage
 from cart.bootstrap import App
 from cart.domain import checkout
-from cart.domain.order import Order, State, next_attempt_at
+from cart.domain.order import QUOTE, Order, State, next_attempt_at
 from cart.use_cases.answering import answer_again, not_known_yet, reply
 from cart.use_cases.overdue import end_overdue
 from cart.use_cases.settle_order import settle_order
@@ -42,8 +42,9 @@ def change_payment(
 
     Raises:
         Refusal: `forbidden`; `not_found`; `idempotency_key_reused`, `idempotency_key_in_flight`; what
-            `cart.domain.checkout.check_payment` refuses; `payment_under_way`, `order_already_paid`, `order_cancelled`,
-            `partly_paid`; `card_declined`; `payment_method_unavailable`; `unavailable`.
+            `cart.domain.checkout.check_payment` refuses; `quote_not_converted`; `payment_under_way`,
+            `order_already_paid`, `order_cancelled`, `partly_paid`; `card_declined`; `payment_method_unavailable`;
+            `unavailable`.
     """
     caller.require(*BUYERS)
     wanted = request_hash("change_payment", {"user_id": caller.user_id, "id": id, "payment": dict(payment)})
@@ -72,6 +73,8 @@ def change_payment(
 
 
 def _check(order: Order, chosen: checkout.Payment) -> None:
+    if order.kind == QUOTE:
+        raise conflict("quote_not_converted", "This is a quote: nothing is paid for it until you convert it.")
     if order.state is State.PENDING_PAYMENT:
         raise conflict("payment_under_way", "This order is being paid just now. Look at it again in a moment.")
     if order.state is State.CANCELLED:

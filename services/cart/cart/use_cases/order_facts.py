@@ -6,7 +6,7 @@ from typing import Any
 
 from cart import storage
 from cart.bootstrap import App
-from cart.domain.order import Order
+from cart.domain.order import ORDER, Order
 from cart.domain.refund import Refund
 from cart.use_cases.views import STAFF
 from chassis.identity import Identity
@@ -21,7 +21,7 @@ def order_facts(app: App, caller: Identity, *, limit: int, cursor: str | None) -
     """
     caller.require(*STAFF)
     with app.database.reading() as reader:
-        orders, following = storage.page_of_orders(reader, None, {}, limit, cursor)
+        orders, following = storage.page_of_orders(reader, None, {"kind": ORDER}, limit, cursor)
         refunds = storage.refunds_of(reader, [order.id for order in orders])
     return {"items": [_facts(order, refunds.get(order.id)) for order in orders], "next": following}
 

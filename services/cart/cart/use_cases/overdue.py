@@ -12,6 +12,7 @@ from datetime import datetime
 
 from cart import storage
 from cart.bootstrap import App
+from cart.domain import quote as quotes
 from cart.domain.order import Order, State
 from cart.use_cases.settle_order import settle_order
 from kernel.errors import Refusal
@@ -22,12 +23,14 @@ log = logging.getLogger(__name__)
 def end_overdue(app: App, orders: Sequence[Order], now: datetime) -> list[Order]:
     """The orders as they are once payments was asked about those that are overdue; all the others stay as they are.
 
+    A quote is shown as expired once its last day has passed, whatever the sweep has come to.
+
     Args:
         app: the parts.
         orders: as they were read.
         now: when they were read.
     """
-    found = list(orders)
+    found = [quotes.at(order, now) for order in orders]
     for position, order in enumerate(orders):
         if order.state is not State.AWAITING_PAYMENT or order.expires_at is None or order.expires_at > now:
             continue

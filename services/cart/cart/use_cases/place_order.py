@@ -1,24 +1,28 @@
-"""Process Order: one idempotent step from the cart to a paid order (architecture: how a purchase flows).
+"""Process Order: one idempotent step from the cart to a paid order, or to a quote (architecture: how a purchase flows).
 
 Look-up of the key; prices and deployments asked; checks; transaction 1 writes the order; payments collects;
 transaction 2 (`settle_order`) writes what came of it. Whatever dies in between is resumed (`resume_orders`).
+A quote is finished with transaction 1.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from cart import storage
 from cart.bootstrap import App
+from cart.clients import BillingFacts
 from cart.domain import checkout
 from cart.domain.cart import Cart, refreshed
-from cart.domain.order import Order, State, next_attempt_at, order_number
+from cart.domain.order import ORDER, QUOTE, Order, State, next_attempt_at, order_number
+from cart.domain.quote import end_of_last_day
+from cart.messages import QUOTE_ISSUED
 from cart.use_cases.answering import answer_again, not_known_yet, reply
 from cart.use_cases.settle_order import settle_order
-from cart.use_cases.views import BUYERS
+from cart.use_cases.views import BUYERS, order_view, quote_event
 from chassis.identity import Identity
 from chassis.persistence import Answer as KnownAnswer
 from chassis.persistence import IdempotencyKeys, IntegrityError, Transaction, find_answer, request_hash
@@ -49,12 +53,13 @@ class _Checked:
     payment: checkout.Payment
     terms_version: str
     purchase_order_number: str | None
+    billing: BillingFacts | None
 
 
 def place_order(
     app: App, caller: Identity, *, idempotency_key: str, client_address: str, **body: Any
 ) -> dict[str, Any]:  # fmt: skip
-    """Order what is in the caller's cart, and pay for it or be told how to pay.
+    """Order what is in the caller's cart, and pay for it or be told how to pay; or get a quote for it.
 
     Args:
         app: the parts.
@@ -84,6 +89,8 @@ def place_order(
             order = _write(app, transaction, request, checked)
     except (IntegrityError, CartChangedError) as error:
         return _came_second(app, request, error)
+    if order.kind == QUOTE:
+        return {"order": order_view(order), "status": 201, "replayed": False}
     answer = settle_order(app, order.id, app.payments.collect(order))
     return not_known_yet(order, replayed=False) if answer is None else reply(answer, replayed=False)
 
@@ -102,14 +109,17 @@ def _check(app: App, seen: Cart | None, body: Mapping[str, Any]) -> _Checked:
         expected_total=Money(**expected) if expected else None,
         billing_address_id=body["billing_address_id"],
     )
-    payment = checkout.check_payment(wish.payment)
+    payment = checkout.check_payment(wish.payment, may_quote=True)
     checkout.check_billing_address(wish)
     seen = checkout.check_not_empty(seen)
     prices = app.catalog.price_lines(seen.skus, seen.currency)
     deployments = app.accounts.check_deployments(seen.deployment_ids)
     current = refreshed(seen, prices.products)
     checkout.check(seen, current, deployments, prices.terms_version, wish)
-    return _Checked(current, payment, prices.terms_version, purchase_order["number"] if purchase_order else None)
+    billing = app.accounts.billing_facts(None) if payment.method == QUOTE else None
+    return _Checked(
+        current, payment, prices.terms_version, purchase_order["number"] if purchase_order else None, billing
+    )  # fmt: skip
 
 
 def _write(app: App, transaction: Transaction, request: _Request, checked: _Checked) -> Order:
@@ -124,10 +134,33 @@ def _write(app: App, transaction: Transaction, request: _Request, checked: _Chec
         raise CartChangedError
     first_lease = next_attempt_at(transaction.now, 0, app.settings.resume_after_s, app.settings.resume_at_most_s)
     order = _new_order(new_id("ord"), serial, transaction.now, first_lease, request, checked)
+    if checked.payment.method == QUOTE and checked.billing is not None:
+        order = _as_quote(order, serial, app.settings.quote_valid_days, checked.billing.time_zone)
     keys = IdempotencyKeys(transaction, request.caller.organization_id)
     keys.take(request.idempotency_key, request.hash, order.id)
     storage.insert_order(transaction, order)
+    if order.kind == QUOTE:
+        _finish_quote(transaction, keys, checked.cart, order)
     return order
+
+
+def _finish_quote(transaction: Transaction, keys: IdempotencyKeys, cart: Cart, quote: Order) -> None:
+    """Nothing is to be collected: the lines leave the cart, which is locked, and the answer is known."""
+    storage.remove_cart_lines(transaction, [line.id for line in cart.lines])
+    storage.bump_version(transaction, cart.id)
+    transaction.emit(QUOTE_ISSUED, quote_event(quote))
+    keys.finish(quote.idempotency_key, {"status": 201, "order": order_view(quote)})
+
+
+def _as_quote(order: Order, serial: int, valid_days: int, time_zone: str) -> Order:
+    return replace(
+        order,
+        number=order_number(serial, order.placed_at, QUOTE),
+        kind=QUOTE,
+        state=State.OPEN,
+        time_zone=time_zone,
+        expires_at=end_of_last_day(order.placed_at, valid_days, time_zone),
+    )
 
 
 def _came_second(app: App, request: _Request, error: IntegrityError | CartChangedError) -> dict[str, Any]:
@@ -154,7 +187,7 @@ def _new_order(
     return Order(
         id=order_id,
         number=order_number(serial, now),
-        kind="order",
+        kind=ORDER,
         state=State.PENDING_PAYMENT,
         organization_id=caller.organization_id,
         organization_name=caller.organization,

@@ -104,7 +104,7 @@ def _pay(transaction: Transaction, order: Order, intent: Intent, cart_version: i
     if order.awaits_nothing:
         storage.move_order(transaction, order.id, State.FULFILLED, fulfilled_at=now)
         order = replace(order, state=State.FULFILLED, fulfilled_at=now)
-    if order.instructions is None:
+    if order.has_its_lines_in_the_cart:
         _clear_cart(transaction, order, cart_version)
     return _keep_answer(transaction, before, {"status": 201, "order": order_view(order)})
 
@@ -125,7 +125,7 @@ def _await(transaction: Transaction, order: Order, intent: Intent, cart_version:
         "change_key": None,
     }
     storage.await_payment(transaction, order.id, **waits)
-    if order.instructions is None:
+    if order.has_its_lines_in_the_cart:
         _clear_cart(transaction, order, cart_version)
     after = replace(order, state=State.AWAITING_PAYMENT, **waits)
     if intent.attempt_id is None:
@@ -150,6 +150,8 @@ def _cancel(transaction: Transaction, order: Order, intent: Intent) -> Answer:
         intent_id=intent.intent_id,
         provider_token=None,
     )
+    if order.quote_id is not None:
+        storage.reopen_quote(transaction, order.quote_id)
     return _keep_answer(transaction, order, {"refusal": refusal.as_dict()})
 
 
@@ -167,7 +169,7 @@ def _declined(order: Order, decline: Decline) -> Refusal:
 
 
 def _voided(order: Order) -> Refusal:
-    cart = "" if order.instructions is not None else " The cart is as it was."
+    cart = " The cart is as it was." if order.has_its_lines_in_the_cart else ""
     return conflict(
         "order_cancelled",
         f"This order was cancelled before it was paid. Nothing was charged.{cart}",

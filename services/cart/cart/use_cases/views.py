@@ -7,7 +7,8 @@ from datetime import datetime
 from typing import Any
 
 from cart.domain.cart import Cart, Line
-from cart.domain.order import Order, OrderLine, State
+from cart.domain.order import QUOTE, Order, OrderLine, State
+from cart.domain.quote import last_day
 from cart.domain.refund import Refund
 from kernel.clock import rfc3339
 from kernel.money import Money
@@ -25,6 +26,8 @@ _PAYMENT_STATES = {
     State.CANCELLED: "failed",
     State.REFUNDED: "refunded",
 }
+#: Of a quote, in whatever state: nothing is paid for it.
+_NOT_DUE = "not_due"
 
 
 def cart_view(cart: Cart, terms_version: str) -> dict[str, Any]:
@@ -51,16 +54,18 @@ def order_view(order: Order) -> dict[str, Any]:
         "state": str(order.state),
         "lines": [{**_order_line_view(order, line), "fulfilment": _fulfilment(order, line)} for line in order.lines],
         "totals": _order_totals(order),
-        "payment": {**_paid_with(order), "state": _PAYMENT_STATES.get(order.state, "captured")},
+        "payment": {**_paid_with(order), "state": _payment_state(order)},
         "instructions": _instructions(order) if awaits else None,
         "purchase_order": {"number": order.purchase_order_number} if order.purchase_order_number else None,
         "terms_version": order.terms_version,
         "placed_at": rfc3339(order.placed_at),
-        "expires_at": _moment(order.expires_at) if awaits else None,
+        "expires_at": _moment(order.expires_at) if awaits or order.kind == QUOTE else None,
         "paid_at": _moment(order.paid_at),
         "fulfilled_at": _moment(order.fulfilled_at),
         "cancel_reason": order.cancel_reason,
         "next_action": None,
+        "quote_id": order.quote_id,
+        "quote": _quote(order) if order.kind == QUOTE else None,
     }
 
 
@@ -96,6 +101,24 @@ def refunded_event(order: Order, refund: Refund) -> dict[str, Any]:
     }
 
 
+def quote_event(quote: Order) -> dict[str, Any]:
+    """The data of ``cart.quote_issued.v1`` and ``cart.quote_expiring.v1``."""
+    return {
+        "order_id": quote.id,
+        "number": quote.number,
+        "placed_at": rfc3339(quote.placed_at),
+        "expires_at": _moment(quote.expires_at),
+        "last_day": last_day(quote).isoformat(),
+        "time_zone": quote.time_zone,
+        "organization": {"id": quote.organization_id, "name": quote.organization_name},
+        "buyer": _buyer(quote),
+        "lines": [_order_line_view(quote, line) for line in quote.lines],
+        "totals": _order_totals(quote),
+        "purchase_order_number": quote.purchase_order_number,
+        "terms_version": quote.terms_version,
+    }
+
+
 def paid_event(order: Order, paid_at: datetime) -> dict[str, Any]:
     """The data of ``cart.order_paid.v1``."""
     return {
@@ -109,6 +132,18 @@ def paid_event(order: Order, paid_at: datetime) -> dict[str, Any]:
         "payment": _paid_with(order),
         "purchase_order_number": order.purchase_order_number,
         "terms_version": order.terms_version,
+    }
+
+
+def _payment_state(order: Order) -> str:
+    return _NOT_DUE if order.kind == QUOTE else _PAYMENT_STATES.get(order.state, "captured")
+
+
+def _quote(quote: Order) -> dict[str, Any]:
+    return {
+        "last_day": last_day(quote).isoformat(),
+        "time_zone": quote.time_zone,
+        "order_id": quote.converted_to,
     }
 
 

@@ -27,6 +27,8 @@ class MailKind(StrEnum):
     PAYMENT_REMINDER = "payment_reminder"
     PAYMENT_RECEIVED = "payment_received"
     REFUND = "refund"
+    QUOTE = "quote"
+    QUOTE_EXPIRING = "quote_expiring"
 
 
 class State(StrEnum):

@@ -56,6 +56,16 @@ def queue_refund_notices(app: App, events: Sequence[Event]) -> None:
     _queue(app, events, MailKind.REFUND, itemgetter("refund_id"))
 
 
+def queue_quotes(app: App, events: Sequence[Event]) -> None:
+    """Quotes were made: their buyers get one each."""
+    _queue(app, events, MailKind.QUOTE, itemgetter("order_id"))
+
+
+def queue_quote_reminders(app: App, events: Sequence[Event]) -> None:
+    """Open quotes are about to expire: their buyers are told."""
+    _queue(app, events, MailKind.QUOTE_EXPIRING, itemgetter("order_id"))
+
+
 def _queue(app: App, events: Sequence[Event], kind: MailKind, subject: Callable[[Mapping[str, Any]], str]) -> None:
     with app.database.transaction() as tx:
         fresh = list(tx.accept_each(events))
