@@ -7,7 +7,7 @@ from typing import Any
 
 from marshmallow import ValidationError, fields, validate, validates_schema
 
-from chassis.messages import MoneySchema, PlainString, RequestSchema, StrictBoolean, StrictInteger
+from chassis.messages import MoneySchema, PlainString, RequestSchema, StrictBoolean, StrictInteger, UtcDateTime
 
 #: No product allows as many; the cart knows each one's own cap.
 _MOST = 1_000_000
@@ -179,6 +179,27 @@ class NewSpend(RequestSchema):
     credits = StrictInteger(required=True, validate=validate.Range(min=1, max=_MOST_CREDITS))
     cause = PlainString(required=True, max_length=64)
     memo = PlainString(required=True, max_length=200)
+
+
+class NewGrant(RequestSchema):
+    """Credits for an organisation that it need not pay for."""
+
+    organization_id = PlainString(required=True, max_length=64)
+    credits = StrictInteger(required=True, validate=validate.Range(min=1, max=_MOST_CREDITS))
+    reason = PlainString(required=True, max_length=200)
+    expires_at = UtcDateTime(
+        allow_none=True, metadata={"description": "From when on they cannot be used; the setting unless told"}
+    )
+
+
+class NewAdjustment(RequestSchema):
+    """Credits to add to an organisation's balance or, negative, to take off it."""
+
+    organization_id = PlainString(required=True, max_length=64)
+    credits = StrictInteger(
+        required=True, validate=[validate.Range(min=-_MOST_CREDITS, max=_MOST_CREDITS), validate.NoneOf([0])]
+    )
+    reason = PlainString(required=True, max_length=200)
 
 
 class NewRefund(RequestSchema):

@@ -304,12 +304,23 @@ class Order(Schema):
     )  # fmt: skip
 
 
+class Expiry(Schema):
+    """Credits that cannot be used any more from one moment on."""
+
+    expires_at = _maybe(_WHEN, metadata={"description": "Null: never"})
+    credits = _NUMBER(required=True)
+
+
 class Balance(Schema):
     """The credits of your organisation."""
 
     balance = _NUMBER(required=True)
     unit = _TEXT(required=True)
     minutes_per_credit = _NUMBER(required=True)
+    expiries = fields.List(
+        fields.Nested(Expiry),
+        metadata={"description": "The whole balance by expiry, what expires first before the rest"},
+    )
 
 
 class Entry(Schema):
@@ -323,6 +334,9 @@ class Entry(Schema):
     occurred_at = _WHEN(required=True)
     order_id = _maybe(_TEXT)
     card_id = _maybe(_TEXT)
+    expires_at = _WHEN(
+        allow_none=True, metadata={"description": "Of the credits that the entry brought; null: they do not expire"}
+    )
 
 
 class SupportCard(Schema):
@@ -370,13 +384,28 @@ class Spent(Schema):
     balance = _NUMBER(required=True)
 
 
+class Granted(Spent):
+    """What was given."""
+
+    expires_at = _maybe(_WHEN)
+
+
+class Adjusted(Schema):
+    """What was added to a balance or, negative, taken off, and what is left."""
+
+    id = _TEXT(required=True, metadata={"description": "The entry of the organisation's statement"})
+    organization_id = _TEXT(required=True)
+    credits = _NUMBER(required=True)
+    balance = _NUMBER(required=True)
+
+
 class RefundedCredits(Schema):
     """What became of the credits that a refunded order had brought."""
 
     taken_back = _NUMBER(required=True)
     claimed = _NUMBER(required=True, metadata={"description": "On cards that were claimed; they stay there"})
     spent = _NUMBER(required=True)
-    expired = _NUMBER(required=True, metadata={"description": "On cards that nobody had claimed in time"})
+    expired = _NUMBER(required=True, metadata={"description": "Not claimed, or not used, in time"})
 
 
 class Refund(Schema):

@@ -151,6 +151,7 @@ AUDIT_ENTRY = {
     "details": {"credits": 5}, "correlation_id": "cor_1",
 }  # fmt: skip
 SPENT = {"id": "ltx_1", "organization_id": "org_acme", "credits": 30, "balance": 90}
+GRANTED = {**SPENT, "expires_at": "2027-01-31T00:00:00.000Z"}
 
 REPLIES: dict[str, Any] = {
     "accounts.authenticate": lambda _: authenticated(),
@@ -184,7 +185,12 @@ REPLIES: dict[str, Any] = {
     "cart.list_orders": page_of(ORDER),
     "cart.get_order": ORDER,
     "credits.cards_of_orders": {"items": [{"order_id": "ord_1", "cards": [ORDER_CARD]}]},
-    "credits.get_balance": {"balance": 120, "unit": "credit", "minutes_per_credit": 1},
+    "credits.get_balance": {
+        "balance": 120,
+        "unit": "credit",
+        "minutes_per_credit": 1,
+        "expiries": [{"expires_at": None, "credits": 120}],
+    },
     "credits.list_entries": page_of(ENTRY),
     "credits.list_cards": page_of(CARD),
     "credits.get_card": CARD,
@@ -195,6 +201,8 @@ REPLIES: dict[str, Any] = {
     "payments.list_review": page_of(SURPLUS),
     "credits.recall_card": {"card": CARD, "credits": 120, "balance": 240, "replayed": False},
     "credits.spend": {**SPENT, "replayed": False},
+    "credits.grant_credits": {**GRANTED, "replayed": False},
+    "credits.adjust_credits": {**SPENT, "replayed": False},
     "cart.refund_order": {"refund": REFUND, "replayed": False, "status": 201},
     "cart.get_refund": REFUND,
     "cart.list_dead_letters": page_of(DEAD_LETTER),

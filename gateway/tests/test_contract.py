@@ -85,6 +85,13 @@ REQUESTS: dict[str, tuple[str, str, Any]] = {
         "POST", "/v1/admin/credits/spends",
         {"organization_id": "org_acme", "credits": 30, "cause": "ticket-7/1", "memo": "Ticket 7"},
     ),
+    "credits.grant_credits": (
+        "POST", "/v1/admin/credits/grants",
+        {"organization_id": "org_acme", "credits": 60, "reason": "Sorry", "expires_at": "2027-01-31T00:00:00Z"},
+    ),
+    "credits.adjust_credits": (
+        "POST", "/v1/admin/credits/adjustments", {"organization_id": "org_acme", "credits": -15, "reason": "Twice"}
+    ),
     "cart.refund_order": (
         "POST", "/v1/admin/orders/ord_1/refund", {"reason": "Bought twice", "claimed": "refund_anyway"}
     ),

@@ -102,6 +102,7 @@ def test_idempotency_key_is_documented_where_it_is_required(document: dict[str, 
         "/v1/orders/{order_id}/convert",
         "/v1/admin/payments/receipts",
         "/v1/support-cards/{card_id}/recall", "/v1/admin/credits/spends", "/v1/admin/orders/{order_id}/refund",
+        "/v1/admin/credits/grants", "/v1/admin/credits/adjustments",
     }  # fmt: skip
     # a new POST belongs into one of the two: what moves money, credits or cards needs a key, and these move none
     assert {path for method, path, _ in operations(document) if method == "POST"} - wanting == {

@@ -301,11 +301,12 @@ def _credit_breaks(facts: Facts) -> Iterator[Break]:
     yield from _differences("paid_line_has_its_cards", units, cards)
     credits = {where: line["quantity"] * line["credits"] for where, line in own.items()}
     yield from _differences("paid_line_has_its_credits", credits, brought)
-    kept = ("on_organizations", "on_cards", "spent", "expired", "taken_back")
+    kept = ("on_organizations", "on_cards", "spent", "expired", "taken_back", "taken_off")
+    given = facts.totals.get("given", 0)  # by staff, for free
     yield from _differences(
         "paid_credits_are_somewhere",
         {"credits": sum(credits.values())},
-        {"credits": sum(facts.totals[name] for name in kept)},
+        {"credits": sum(facts.totals.get(name, 0) for name in kept) - given},
     )
     bound = Counter(_line(item, item) for item in facts.bound)
     yield from _differences("paid_line_is_bound", {where: 1 for where in own if own[where]["is_bound"]}, bound)

@@ -2,6 +2,7 @@
 
 from gateway.routes import (
     admin,
+    admin_credits,
     admin_organizations,
     admin_payments,
     audit_trail,
@@ -29,6 +30,7 @@ BLUEPRINTS = (
     support_cards.routes,
     webhooks.routes,
     admin.routes,
+    admin_credits.routes,
     admin_payments.routes,
     audit_trail.routes,
     admin_organizations.routes,

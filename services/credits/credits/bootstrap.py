@@ -9,6 +9,7 @@ from chassis.persistence import Database, Throttle
 from chassis.sealing import Opener, Sealer
 from chassis.service import Runtime
 from credits import settings
+from credits.domain.validity import CreditValidity
 from credits.storage.tables import FAILURE
 
 
@@ -22,6 +23,7 @@ class App:
         sealer: seals the claim codes for notifications, which mails them.
         code_pepper: the HMAC key under which claim codes are kept.
         card_validity: from the issue of a card to its expiry; None: cards do not expire.
+        credit_validity: for how long credits can be used once an organisation has them.
         throttle: counts claims and previews that were refused.
     """
 
@@ -30,6 +32,7 @@ class App:
     sealer: Sealer = field(repr=False)
     code_pepper: bytes = field(repr=False)
     card_validity: timedelta | None
+    credit_validity: CreditValidity
     throttle: Throttle
 
 
@@ -46,5 +49,6 @@ def bootstrap(runtime: Runtime) -> App:
         sealer=Sealer(found.notifications_sealing_public_key),
         code_pepper=found.code_pepper,
         card_validity=found.card_validity,
+        credit_validity=found.credit_validity,
         throttle=Throttle(FAILURE, found.claim_failures),
     )

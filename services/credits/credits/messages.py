@@ -121,6 +121,27 @@ class Spend(RequestSchema):
     idempotency_key = _string(validate=_IDEMPOTENCY_KEY)
 
 
+class GrantCredits(RequestSchema):
+    """Credits for an organisation, for free."""
+
+    organization_id = PlainString(required=True, max_length=64)
+    credits = StrictInteger(required=True, validate=validate.Range(min=1, max=MOST_CREDITS))
+    reason = PlainString(required=True, max_length=200)
+    expires_at = UtcDateTime(load_default=None, allow_none=True)
+    idempotency_key = _string(validate=_IDEMPOTENCY_KEY)
+
+
+class AdjustCredits(RequestSchema):
+    """Credits of an organisation, to add or, negative, to take off."""
+
+    organization_id = PlainString(required=True, max_length=64)
+    credits = StrictInteger(
+        required=True, validate=[validate.Range(min=-MOST_CREDITS, max=MOST_CREDITS), validate.NoneOf([0])]
+    )
+    reason = PlainString(required=True, max_length=200)
+    idempotency_key = _string(validate=_IDEMPOTENCY_KEY)
+
+
 class TakeBackOrder(RequestSchema):
     """All that an order brought, to take back for a refund."""
 
@@ -139,12 +160,21 @@ class OrderFactsPage(RequestSchema):
 # --- RPC replies ------------------------------------------------------------------------------------------------------
 
 
+class Expiry(Schema):
+    """Credits that expire at one moment; null: never."""
+
+    expires_at = UtcDateTime(required=True, allow_none=True)
+    credits = StrictInteger(required=True, validate=_CREDITS)
+
+
 class Balance(Schema):
     """What an organisation has."""
 
     balance = StrictInteger(required=True, validate=validate.Range(min=0))
     unit = _string(validate=validate.Equal("credit"))
     minutes_per_credit = StrictInteger(required=True)
+    #: All of the balance by the moment from when on it cannot be used any more, the next one first.
+    expiries = fields.List(fields.Nested(Expiry))
 
 
 class Entry(Schema):
@@ -158,6 +188,8 @@ class Entry(Schema):
     occurred_at = UtcDateTime(required=True)
     order_id = _string(allow_none=True)
     card_id = _string(allow_none=True)
+    #: From when on what came by this entry cannot be used any more; null: never, or the entry brought nothing.
+    expires_at = UtcDateTime(allow_none=True)
 
 
 class Entries(Schema):
@@ -248,6 +280,34 @@ class SpendReply(Spent):
     replayed = fields.Boolean(required=True)
 
 
+class Granted(Spent):
+    """What was given; kept under the Idempotency-Key."""
+
+    expires_at = UtcDateTime(required=True, allow_none=True)
+
+
+class GrantReply(Granted):
+    """The same, and whether this is the first answer given again."""
+
+    replayed = fields.Boolean(required=True)
+
+
+class Adjusted(Schema):
+    """What was added or taken off; kept under the Idempotency-Key."""
+
+    #: Of the line in the statement.
+    id = _string()
+    organization_id = _string()
+    credits = StrictInteger(required=True)
+    balance = StrictInteger(required=True, validate=_NONE_OR_MORE)
+
+
+class AdjustReply(Adjusted):
+    """The same, and whether this is the first answer given again."""
+
+    replayed = fields.Boolean(required=True)
+
+
 class TakenBack(Schema):
     """What became of an order's credits when they were taken back."""
 
@@ -257,7 +317,7 @@ class TakenBack(Schema):
     #: What stays with whoever has it: on cards that were claimed, and spent from the buyer's own balance.
     claimed = StrictInteger(required=True, validate=_NONE_OR_MORE)
     spent = StrictInteger(required=True, validate=_NONE_OR_MORE)
-    #: On cards that nobody had claimed in time.
+    #: On cards that nobody had claimed in time, and on the balance, not used in time.
     expired = StrictInteger(required=True, validate=_NONE_OR_MORE)
 
 
@@ -273,12 +333,16 @@ class Break(Schema):
 class Totals(Schema):
     """All credits that were ever brought, and where they are now."""
 
+    #: What orders brought; it is in the parts below together with what staff gave.
     brought = StrictInteger(required=True)
     on_organizations = StrictInteger(required=True)
     on_cards = StrictInteger(required=True)
     spent = StrictInteger(required=True)
     expired = StrictInteger(required=True)
     taken_back = StrictInteger(required=True)
+    #: What staff gave for free, and what they took off.
+    given = StrictInteger()
+    taken_off = StrictInteger()
 
 
 class Reconciliation(Schema):
@@ -331,6 +395,7 @@ class PaidLine(TolerantSchema):
     """A line of a paid order."""
 
     id = _string(validate=validate.Length(1, 64))
+    sku = fields.String(load_default=None, allow_none=True)
     name = _string(validate=validate.Length(1, 200))
     quantity = StrictInteger(required=True, validate=validate.Range(min=1))
     credits = StrictInteger(required=True, validate=validate.Range(min=0))
@@ -519,10 +584,20 @@ _ENTRY = {
     "occurred_at": "2026-11-23T09:30:00.000Z",
     "order_id": None,
     "card_id": "scc_01K0",
+    "expires_at": "2027-11-23T09:30:00.000Z",
 }
 _BEARER = {"number": "scc-7k2m-q9tx-04hb", "sealed_code": _SEALED, "client_address": "192.0.2.7"}
+_BALANCE = {
+    "balance": 540,
+    "unit": "credit",
+    "minutes_per_credit": 1,
+    "expiries": [
+        {"expires_at": "2027-11-23T09:30:00.000Z", "credits": 300},
+        {"expires_at": None, "credits": 240},
+    ],
+}
 RPC_EXAMPLES: dict[str, dict[str, Any]] = {
-    "get_balance": {"request": {}, "reply": {"balance": 540, "unit": "credit", "minutes_per_credit": 1}},
+    "get_balance": {"request": {}, "reply": _BALANCE},
     "list_entries": {"request": {"limit": 20, "cursor": None}, "reply": {"items": [_ENTRY], "next": None}},
     "list_cards": {
         "request": {"role": "claimant", "limit": 20, "cursor": None},
@@ -578,6 +653,38 @@ RPC_EXAMPLES: dict[str, dict[str, Any]] = {
             "replayed": False,
         },
     },
+    "grant_credits": {
+        "request": {
+            "idempotency_key": "5f0c",
+            "organization_id": "org_01K0BOLT",
+            "credits": 60,
+            "reason": "Sorry for the long wait",
+            "expires_at": "2027-01-31T00:00:00.000Z",
+        },
+        "reply": {
+            "id": "ltx_01K1",
+            "organization_id": "org_01K0BOLT",
+            "credits": 60,
+            "balance": 570,
+            "expires_at": "2027-01-31T00:00:00.000Z",
+            "replayed": False,
+        },
+    },
+    "adjust_credits": {
+        "request": {
+            "idempotency_key": "5f0c",
+            "organization_id": "org_01K0BOLT",
+            "credits": -15,
+            "reason": "Granted twice by mistake",
+        },
+        "reply": {
+            "id": "ltx_01K2",
+            "organization_id": "org_01K0BOLT",
+            "credits": -15,
+            "balance": 555,
+            "replayed": False,
+        },
+    },
     "take_back_order": {
         "request": {"refund_id": "rfd_01K0", "order_id": "ord_01K0", "claimed": "refuse"},
         "reply": {
@@ -600,6 +707,8 @@ RPC_EXAMPLES: dict[str, dict[str, Any]] = {
                 "spent": 30,
                 "expired": 0,
                 "taken_back": 0,
+                "given": 0,
+                "taken_off": 0,
             },
         },
     },

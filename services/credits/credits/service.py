@@ -9,12 +9,15 @@ from chassis.service import Call, Provided, Service, consume_many, every, rpc
 from credits import messages
 from credits.bootstrap import bootstrap
 from credits.storage.tables import FAILURE
+from credits.use_cases.adjust_credits import adjust_credits
 from credits.use_cases.cards_of_orders import cards_of_orders
 from credits.use_cases.claim_card import claim_card
 from credits.use_cases.credit_order import credit_orders
 from credits.use_cases.expire_cards import expire_cards
+from credits.use_cases.expire_credits import expire_credits
 from credits.use_cases.get_balance import get_balance
 from credits.use_cases.get_card import get_card
+from credits.use_cases.grant_credits import grant_credits
 from credits.use_cases.list_cards import list_cards
 from credits.use_cases.list_entries import list_entries
 from credits.use_cases.order_facts import order_facts
@@ -68,6 +71,14 @@ class CreditsService(Service):
     def spend(self, call: Call) -> dict[str, Any]:
         return spend_credits(self.app, call.caller, **call.data)
 
+    @rpc(request=messages.GrantCredits(), reply=messages.GrantReply())
+    def grant_credits(self, call: Call) -> dict[str, Any]:
+        return grant_credits(self.app, call.caller, **call.data)
+
+    @rpc(request=messages.AdjustCredits(), reply=messages.AdjustReply())
+    def adjust_credits(self, call: Call) -> dict[str, Any]:
+        return adjust_credits(self.app, call.caller, **call.data)
+
     @rpc(request=messages.TakeBackOrder(), reply=messages.TakenBack(), anonymous=True)
     def take_back_order(self, call: Call) -> dict[str, Any]:
         return take_back_order(self.app, call.identity, **call.data)
@@ -88,3 +99,7 @@ class CreditsService(Service):
     @every(60.0)
     def expire_cards(self) -> None:
         expire_cards(self.app)
+
+    @every(60.0)
+    def expire_credits(self) -> None:
+        expire_credits(self.app)

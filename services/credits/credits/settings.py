@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from chassis.settings import Environment
+from credits.domain.validity import CreditValidity
 
 
 @dataclass(frozen=True)
@@ -17,6 +18,7 @@ class Settings:
         notifications_sealing_public_key: seals the claim codes that notifications puts into the card mail.
         code_pepper: the HMAC key under which claim codes are kept. Changing it makes every unclaimed card unclaimable.
         card_validity: from the issue of a card to its expiry; None: cards do not expire.
+        credit_validity: for how long credits can be used once an organisation has them.
         claim_failures: refused claims and previews of an organisation or an address in ten minutes; the next must wait.
     """
 
@@ -24,6 +26,7 @@ class Settings:
     notifications_sealing_public_key: str
     code_pepper: bytes = field(repr=False)
     card_validity: timedelta | None
+    credit_validity: CreditValidity
     claim_failures: int = 10
 
 
@@ -37,6 +40,10 @@ def read(environment: Environment) -> Settings:
     public_key = environment.key("NOTIFICATIONS_SEALING_PUBLIC_KEY")
     pepper = environment.key("CREDITS_CODE_PEPPER")
     days = environment.integer("CREDITS_CARD_VALID_DAYS", 365, minimum=0)
+    credit_validity = CreditValidity(
+        environment.integer("CREDITS_VALID_DAYS", 0, minimum=0),
+        environment.integers("CREDITS_VALID_DAYS_OF_PRODUCTS", minimum=0),
+    )
     claim_failures = environment.integer("CREDITS_CLAIM_FAILURES", 10)
     environment.check()
     return Settings(
@@ -44,5 +51,6 @@ def read(environment: Environment) -> Settings:
         notifications_sealing_public_key=public_key,
         code_pepper=bytes.fromhex(pepper),
         card_validity=timedelta(days=days) if days > 0 else None,
+        credit_validity=credit_validity,
         claim_failures=claim_failures,
     )

@@ -17,11 +17,14 @@ from chassis.persistence import Database, Throttle
 from chassis.sealing import Opener, Sealer, new_key
 from chassis.testing import FixedClock, emitted, identity, make_event, sqlite_database
 from credits.bootstrap import App
+from credits.domain.validity import CreditValidity
 from credits.messages import OrderPaid
 from credits.storage.tables import FAILURE, SUPPORT_CARD
+from credits.use_cases.adjust_credits import adjust_credits
 from credits.use_cases.claim_card import claim_card
 from credits.use_cases.credit_order import credit_orders
 from credits.use_cases.get_balance import get_balance
+from credits.use_cases.grant_credits import grant_credits
 from credits.use_cases.preview_card import preview_card
 from credits.use_cases.recall_card import recall_card
 from credits.use_cases.spend_credits import spend_credits
@@ -35,6 +38,10 @@ SUPPORT = identity(
     "support", user_id="usr_sam", email="sam@punchcard.example", name="Sam", organization_id="org_punchcard",
     organization="Punchcard",
 )  # fmt: skip
+FINANCE = identity(
+    "finance", user_id="usr_fay", email="fay@punchcard.example", name="Fay", organization_id="org_punchcard",
+    organization="Punchcard",
+)  # fmt: skip
 
 
 class Desk:
@@ -43,6 +50,7 @@ class Desk:
     acme = ACME
     bolt = BOLT
     support = SUPPORT
+    finance = FINANCE
 
     def __init__(self, database: Database, clock: FixedClock, failures: int = 1000) -> None:
         own, mails = Opener(new_key()), Opener(new_key())
@@ -51,7 +59,7 @@ class Desk:
         self.gateway = Sealer(own.public_key)
         self.app = App(
             database=database, opener=own, sealer=Sealer(mails.public_key), code_pepper=bytes.fromhex(new_key()),
-            card_validity=timedelta(days=365), throttle=Throttle(FAILURE, failures),
+            card_validity=timedelta(days=365), credit_validity=CreditValidity(), throttle=Throttle(FAILURE, failures),
         )  # fmt: skip
         self._keys = itertools.count(1)
 
@@ -108,6 +116,20 @@ class Desk:
         request = {"organization_id": ACME.organization_id, "memo": "Ticket 1", **more}
         key = key or f"key-{next(self._keys)}"
         return spend_credits(self.app, caller, idempotency_key=key, credits=credits, cause=cause, **request)
+
+    def grant(
+        self, credits: int, caller: Identity = FINANCE, key: str | None = None, **more: Any
+    ) -> dict[str, Any]:  # fmt: skip
+        request = {"organization_id": ACME.organization_id, "reason": "Sorry", "expires_at": None, **more}
+        key = key or f"key-{next(self._keys)}"
+        return grant_credits(self.app, caller, idempotency_key=key, credits=credits, **request)
+
+    def adjust(
+        self, credits: int, caller: Identity = FINANCE, key: str | None = None, **more: Any
+    ) -> dict[str, Any]:  # fmt: skip
+        request = {"organization_id": ACME.organization_id, "reason": "Counted again", **more}
+        key = key or f"key-{next(self._keys)}"
+        return adjust_credits(self.app, caller, idempotency_key=key, credits=credits, **request)
 
     def take_back(
         self, order_id: str = "ord_1", claimed: str = "refuse", refund_id: str = "rfd_1", caller: Identity | None = None

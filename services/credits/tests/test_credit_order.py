@@ -29,7 +29,9 @@ def test_a_mixed_order_is_credited_in_one_go(desk, line):
         line("lin_b", credits=300, quantity=3, to="support_card"),
         line("lin_c", credits=0, to=None),
     )
-    assert get_balance(desk.app, desk.acme) == {"balance": 240, "unit": "credit", "minutes_per_credit": 1}
+    assert get_balance(desk.app, desk.acme) == {
+        "balance": 240, "unit": "credit", "minutes_per_credit": 1, "expiries": [{"expires_at": None, "credits": 240}],
+    }  # fmt: skip
     cards = desk.events("credits.card_issued.v1")
     assert len({card["number"] for card in cards}) == len({card["card_id"] for card in cards}) == 3
     assert {card["credits"] for card in cards} == {300}

@@ -51,7 +51,7 @@ def test_a_lost_posting(unguarded):
 def test_a_transaction_without_postings(unguarded):
     breaks = unguarded.tamper(
         "INSERT INTO ledger_transaction SELECT 'ltx_new', kind, 'new', source_id, destination_id, amount, memo, "
-        "order_id, card_id, occurred_at FROM ledger_transaction WHERE kind = 'grant'"
+        "order_id, card_id, occurred_at, expires_at, free FROM ledger_transaction WHERE kind = 'grant'"
     )
     assert breaks == [("transaction_sums_to_zero", "ltx_new", 0, 0)]
 
@@ -87,7 +87,8 @@ def test_a_claimed_card_made_claimable_again(unguarded):
 def test_a_card_without_an_account(unguarded):
     breaks = unguarded.tamper(
         "INSERT INTO support_card SELECT 'scc_new', 'SCC-NONE', code_mac, state, credits, order_id, 'lin_new', "
-        "sequence, issuer_id, issued_at, expires_at, claimant_id, claimant_name, claimed_by_user_id, claimed_at "
+        "sequence, issuer_id, issued_at, expires_at, claimant_id, claimant_name, claimed_by_user_id, claimed_at, "
+        "credits_valid_days "
         f"FROM support_card WHERE id = '{unguarded.waiting}'"
     )
     assert breaks == [("card_holds_its_credits", "scc_new", 300, 0)]

@@ -24,6 +24,7 @@ from kernel.errors import Refusal
 KEYS = ("CREDITS_SEALING_KEY", "NOTIFICATIONS_SEALING_PUBLIC_KEY", "CREDITS_CODE_PEPPER")
 
 SPEND = {"organization_id": "org_acme", "credits": 1, "cause": "ticket-1", "memo": "Ticket 1", "idempotency_key": "k"}
+GRANT = {"organization_id": "org_acme", "credits": 1, "reason": "Sorry", "idempotency_key": "k"}
 
 
 @pytest.fixture
@@ -72,6 +73,7 @@ def test_the_whole_way_through_the_entrypoints(call, desk, line):
         "breaks": [],
         "totals": {
             "brought": 420, "on_organizations": 270, "on_cards": 0, "spent": 30, "expired": 0, "taken_back": 120,
+            "given": 0, "taken_off": 0,
         },
     }  # fmt: skip
     recalled, _, _ = desk.buy_card(order_id="ord_2")
@@ -131,6 +133,11 @@ def test_reconciliation_is_for_staff(call, role):
         ("spend", {**SPEND, "credits": 10**9 + 1}, "credits"),
         ("spend", {**SPEND, "cause": ""}, "cause"),
         ("spend", {**SPEND, "balance": 5}, "balance"),
+        ("grant_credits", {**GRANT, "credits": 0}, "credits"),
+        ("grant_credits", {**GRANT, "reason": ""}, "reason"),
+        ("grant_credits", {**GRANT, "expires_at": "tomorrow"}, "expires_at"),
+        ("adjust_credits", {**GRANT, "credits": 0}, "credits"),
+        ("adjust_credits", {**GRANT, "credits": -(10**9) - 1}, "credits"),
         ("take_back_order", {"refund_id": "r", "order_id": "o", "claimed": "maybe"}, "claimed"),
     ],
 )
@@ -157,6 +164,17 @@ def test_settings():
     assert settings.read(environment()).card_validity == timedelta(days=365)
     assert settings.read(environment(CREDITS_CARD_VALID_DAYS="30")).card_validity == timedelta(days=30)
     assert settings.read(environment(CREDITS_CARD_VALID_DAYS="0")).card_validity is None
+
+
+def test_validity_of_credits_by_product():
+    assert settings.read(environment()).credit_validity.days_of("CREDITS-120") is None
+    found = settings.read(
+        environment(CREDITS_VALID_DAYS="365", CREDITS_VALID_DAYS_OF_PRODUCTS="CREDITS-120=30, CREDITS-600=0")
+    ).credit_validity
+    assert [found.days_of(sku) for sku in ("CREDITS-120", "CREDITS-600", "CREDITS-300", None)] == [30, None, 365, 365]
+    for wrong in ("CREDITS-120", "CREDITS-120=soon", "=5", "CREDITS-120=-1"):
+        with pytest.raises(SettingsError, match="CREDITS_VALID_DAYS_OF_PRODUCTS"):
+            settings.read(environment(CREDITS_VALID_DAYS_OF_PRODUCTS=wrong))
 
 
 @pytest.mark.parametrize("name", KEYS)

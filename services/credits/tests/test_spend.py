@@ -8,7 +8,7 @@ import pytest
 import sqlalchemy as sa
 
 from chassis.testing import identity
-from credits.domain.drawing import draw
+from credits.domain.drawing import Lot, draw
 from credits.storage import ledger
 from credits.storage.tables import LOT_USE
 from credits.use_cases.list_entries import list_entries
@@ -48,6 +48,7 @@ def test_spending_takes_the_oldest_credits_first_and_says_what_is_left(desk, lin
     )
     assert credit_totals(desk.app) == {
         "brought": 150, "on_organizations": 20, "on_cards": 0, "spent": 130, "expired": 0, "taken_back": 0,
+        "given": 0, "taken_off": 0,
     }  # fmt: skip
     assert reconcile(desk.app) == []
 
@@ -155,7 +156,7 @@ def test_reconciling_finds_credits_that_left_without_a_lot(desk, line):
 
 
 def test_drawing_takes_from_the_first_lots_and_never_too_much():
-    lots = [("a", 0), ("b", 3), ("c", 5), ("d", 9)]
+    lots = [Lot(name, number, 10, left) for number, (name, left) in enumerate(zip("abcd", (0, 3, 5, 9), strict=True))]
     assert draw(0, lots) == {}
     assert draw(3, lots) == {"b": 3}
     assert draw(7, lots) == {"b": 3, "c": 4}

@@ -20,6 +20,7 @@ class Grant:
     line_id: str
     credits: int
     memo: str
+    sku: str | None = None
 
     @property
     def cause(self) -> str:
@@ -35,6 +36,7 @@ class NewCard:
     sequence: int
     credits: int
     memo: str
+    sku: str | None = None
 
     @property
     def cause(self) -> str:
@@ -52,16 +54,17 @@ def plan(order_number: str, lines: Sequence[Mapping[str, Any]]) -> tuple[list[Gr
 
     Args:
         order_number: for the memos.
-        lines: each with id, name, quantity, credits (a unit), credit_destination.
+        lines: each with id, sku, name, quantity, credits (a unit), credit_destination.
     """
     grants, cards = [], []
     for line in lines:
         if not line["credits"]:
             continue
         memo = f"{line['name']}, order {order_number}"
+        sku = line["sku"]
         if line["credit_destination"] == ORGANIZATION:
-            grants.append(Grant(line["id"], line["quantity"] * line["credits"], f"{line['quantity']} x {memo}"))
+            grants.append(Grant(line["id"], line["quantity"] * line["credits"], f"{line['quantity']} x {memo}", sku))
         else:
             units = range(1, line["quantity"] + 1)
-            cards += [NewCard(line["id"], sequence, line["credits"], memo) for sequence in units]
+            cards += [NewCard(line["id"], sequence, line["credits"], memo, sku) for sequence in units]
     return grants, cards

@@ -88,26 +88,38 @@ def totals(reader: Reader) -> dict[str, int]:
     """Where all credits are that were ever brought; one statement, so that it sees one moment.
 
     Returns:
-        brought, and the same number again in parts: on_organizations, on_cards, spent, expired, taken_back.
+        brought (by orders) and given (by staff), and their sum again in parts: on_organizations, on_cards, spent,
+        expired, taken_back, taken_off.
     """
     amount = sa.cast(sa.func.sum(POSTING.c.amount), sa.BigInteger)
     rows = reader.all(
-        sa.select(LEDGER_ACCOUNT.c.kind.label("account"), LEDGER_TRANSACTION.c.kind, amount.label("amount"))
+        sa.select(
+            LEDGER_ACCOUNT.c.kind.label("account"),
+            POSTING.c.side,
+            LEDGER_TRANSACTION.c.kind,
+            LEDGER_TRANSACTION.c.free,
+            amount.label("amount"),
+        )
         .select_from(POSTING)
         .join(LEDGER_ACCOUNT, LEDGER_ACCOUNT.c.id == POSTING.c.account_id)
         .join(LEDGER_TRANSACTION, LEDGER_TRANSACTION.c.id == POSTING.c.transaction_id)
-        .group_by(LEDGER_ACCOUNT.c.kind, LEDGER_TRANSACTION.c.kind)
+        .group_by(LEDGER_ACCOUNT.c.kind, POSTING.c.side, LEDGER_TRANSACTION.c.kind, LEDGER_TRANSACTION.c.free)
     )
     found: dict[str, int] = {}
     for row in rows:
-        from_outside = row["account"] == "issuance" and row["kind"] != "reversal"
-        where = "brought" if from_outside else row["account"]
+        where = row["account"]
+        if where == "issuance" and row["side"] == "source":
+            where = "given" if row["free"] else "brought"
+        elif where == "issuance" and row["kind"] == "adjustment":
+            where = "taken_off"
         found[where] = found.get(where, 0) + int(row["amount"])
     return {
         "brought": -found.get("brought", 0),
+        "given": -found.get("given", 0),
         "on_organizations": found.get("organization", 0),
         "on_cards": found.get("card", 0),
         "spent": found.get("usage", 0),
         "expired": found.get("expiry", 0),
         "taken_back": found.get("issuance", 0),
+        "taken_off": found.get("taken_off", 0),
     }

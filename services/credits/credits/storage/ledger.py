@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from chassis.persistence import Reader, Row, Transaction
 from chassis.persistence.paging import page
 from chassis.persistence.statements import insertion_if_new
+from credits.domain.drawing import Lot, spending_order
 from credits.storage.tables import LEDGER_ACCOUNT, LEDGER_TRANSACTION, LOT_USE, POSTING
 from kernel.ids import new_id
 
@@ -18,28 +19,18 @@ from kernel.ids import new_id
 ISSUANCE = "issuance:punchcard"
 #: Where spent credits go.
 USAGE = "usage:punchcard"
-#: Where the credits of cards that nobody claimed in time go.
+#: Where the credits go that nobody claimed, or used, in time.
 EXPIRY = "expiry:punchcard"
-
-
-@dataclass(frozen=True, slots=True)
-class Lot:
-    """Credits that came to an organisation by one transaction.
-
-    Args:
-        id: of that transaction.
-        amount: as many came.
-        left: as many have not left again.
-    """
-
-    id: str
-    amount: int
-    left: int
 
 
 def organization_account(organization_id: str) -> str:
     """The id of an organisation's account."""
     return f"organization:{organization_id}"
+
+
+def owner_of(account_id: str) -> str:
+    """The organisation or card that an account is of."""
+    return account_id.split(":", 1)[1]
 
 
 def card_account(card_id: str) -> str:
@@ -57,13 +48,13 @@ def open_account(tx: Transaction, account_id: str) -> str:
 
 def post(
     tx: Transaction, kind: str, *, cause: str, source: str, destination: str, amount: int, memo: str,
-    order_id: str | None = None, card_id: str | None = None,
+    order_id: str | None = None, card_id: str | None = None, expires_at: datetime | None = None, free: bool = False,
 ) -> str:  # fmt: skip
     """Move credits from one account to another.
 
     Args:
         tx: where; the accounts stay locked until it ends.
-        kind: grant, issue, claim, recall, spend, expiry or reversal.
+        kind: grant, issue, claim, recall, split, spend, expiry, reversal or adjustment.
         cause: what for; one cause posts once, ever.
         source: the account they leave.
         destination: the account they reach.
@@ -71,6 +62,8 @@ def post(
         memo: a line for the statement.
         order_id: the order they come from, if any.
         card_id: the card they are on or were on, if any.
+        expires_at: from when on the lot that comes of it cannot be used; None: never.
+        free: whether staff gave them, rather than somebody paid for them.
 
     Returns:
         The transaction's id.
@@ -83,7 +76,8 @@ def post(
     tx.insert(
         LEDGER_TRANSACTION,
         {"id": transaction_id, "kind": kind, "cause": cause, "source_id": source, "destination_id": destination,
-         "amount": amount, "memo": memo, "order_id": order_id, "card_id": card_id, "occurred_at": tx.now},
+         "amount": amount, "memo": memo, "order_id": order_id, "card_id": card_id, "occurred_at": tx.now,
+         "expires_at": expires_at, "free": free},
     )  # fmt: skip
     return transaction_id
 
@@ -95,7 +89,7 @@ def lock_account(tx: Transaction, account_id: str) -> bool:
 
 
 def lots(reader: Reader, account_id: str, *, order_id: str | None = None, open_only: bool = True) -> list[Lot]:
-    """The lots of an organisation's account, oldest first.
+    """The lots of an organisation's account, in the order in which they are used.
 
     Args:
         reader: where; one that has locked the account if something is to be drawn.
@@ -108,15 +102,33 @@ def lots(reader: Reader, account_id: str, *, order_id: str | None = None, open_o
         sa.select(sa.func.sum(LOT_USE.c.amount)).where(LOT_USE.c.lot_id == transaction.id).scalar_subquery(), 0
     )
     statement = (
-        sa.select(transaction.id, transaction.amount, used.label("used"))
+        sa.select(
+            transaction.id,
+            POSTING.c.sequence,
+            transaction.amount,
+            used.label("used"),
+            transaction.expires_at,
+            transaction.free,
+        )
         .join(POSTING, POSTING.c.transaction_id == transaction.id)
         .where(POSTING.c.account_id == account_id, POSTING.c.amount > 0)
     )
     if order_id is not None:
         statement = statement.where(transaction.order_id == order_id)
-    rows = reader.all(statement.order_by(POSTING.c.sequence))
-    found = [Lot(row["id"], row["amount"], row["amount"] - int(row["used"])) for row in rows]
+    found = spending_order(
+        Lot(row["id"], row["sequence"], row["amount"], row["amount"] - int(row["used"]), row["expires_at"], row["free"])
+        for row in reader.all(statement)
+    )
     return [lot for lot in found if lot.left] if open_only else found
+
+
+def accounts_with_due_lots(reader: Reader, most: int) -> list[str]:
+    """Accounts of organisations that hold credits whose time is over."""
+    transaction = LEDGER_TRANSACTION.c
+    used = sa.select(sa.func.coalesce(sa.func.sum(LOT_USE.c.amount), 0)).where(LOT_USE.c.lot_id == transaction.id)
+    due = (transaction.expires_at <= reader.now, transaction.amount > used.scalar_subquery())
+    statement = sa.select(transaction.destination_id).where(*due).distinct().limit(most)
+    return [row["destination_id"] for row in reader.all(statement)]
 
 
 def use_lots(tx: Transaction, transaction_id: str, uses: Mapping[str, int]) -> None:
@@ -128,7 +140,7 @@ def use_lots(tx: Transaction, transaction_id: str, uses: Mapping[str, int]) -> N
         uses: by lot, how many.
 
     Raises:
-        IntegrityError: a lot has not so many left.
+        IntegrityError: a lot has not so many left, or its time is over.
     """
     values = [{"lot_id": lot, "transaction_id": transaction_id, "amount": amount} for lot, amount in uses.items()]
     tx.execute(sa.insert(LOT_USE), values)
@@ -179,6 +191,7 @@ def entries(reader: Reader, account_id: str, limit: int, cursor: str | None) -> 
         sa.select(
             POSTING.c.sequence, POSTING.c.amount, POSTING.c.balance_after, transaction.id, transaction.kind,
             transaction.memo, transaction.occurred_at, transaction.order_id, transaction.card_id,
+            transaction.expires_at,
         )
         .join(LEDGER_TRANSACTION, transaction.id == POSTING.c.transaction_id)
         .where(POSTING.c.account_id == account_id)
@@ -195,5 +208,5 @@ def brought_by_orders(reader: Reader, limit: int, cursor: str | None) -> tuple[S
     transaction = LEDGER_TRANSACTION.c
     statement = sa.select(
         transaction.id, transaction.order_id, transaction.card_id, transaction.cause, transaction.amount
-    ).where(transaction.kind.in_(("grant", "issue")))
+    ).where(transaction.kind.in_(("grant", "issue")), transaction.order_id.is_not(None))
     return page(reader, statement, transaction.id, limit, cursor)

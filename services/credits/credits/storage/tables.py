@@ -13,6 +13,7 @@ add_messaging_tables(METADATA)
 FAILURE = failure_table(METADATA)
 
 _HOLDING = sa.text("state IN ('issued', 'frozen')")
+_EXPIRING = sa.text("expires_at IS NOT NULL")
 
 #: Where credits can be. A bounded account keeps a balance that is never negative; an unbounded one (the outside world,
 #: from which all credits come) keeps none, so that no two transactions ever wait for each other there.
@@ -42,13 +43,19 @@ LEDGER_TRANSACTION = sa.Table(
     sa.Column("order_id", sa.String(64)),
     sa.Column("card_id", sa.String(64)),
     sa.Column("occurred_at", UtcDateTimeColumn, nullable=False),
+    # of the lot that it brings: from when on that cannot be used, and whether it was given rather than bought
+    sa.Column("expires_at", UtcDateTimeColumn),
+    sa.Column("free", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.UniqueConstraint("cause", name="ledger_transaction_cause"),
     sa.CheckConstraint(
-        "kind IN ('grant', 'issue', 'claim', 'recall', 'spend', 'expiry', 'reversal')", name="ledger_transaction_kind"
+        "kind IN ('grant', 'issue', 'claim', 'recall', 'spend', 'expiry', 'reversal', 'adjustment', 'split')",
+        name="ledger_transaction_kind",
     ),
     sa.CheckConstraint("amount > 0", name="ledger_transaction_amount"),
     sa.CheckConstraint("source_id <> destination_id", name="ledger_transaction_accounts"),
-)
+    sa.Index("ledger_transaction_due", "destination_id", "expires_at", sqlite_where=_EXPIRING,
+             postgresql_where=_EXPIRING),
+)  # fmt: skip
 
 #: One side of a transaction: the signed amount and, for a bounded account, its number there and the balance after it.
 POSTING = sa.Table(
@@ -67,7 +74,8 @@ POSTING = sa.Table(
 )
 
 #: Which credits left an organisation: a lot is the transaction that brought credits to its account, a use is what
-#: another one took of it. A lot has its amount without its uses left; a trigger lets none be used beyond that.
+#: another one took of it. A lot has its amount without its uses left; a trigger lets none be used beyond that, nor
+#: after its time.
 LOT_USE = sa.Table(
     "lot_use",
     METADATA,
@@ -124,6 +132,8 @@ SUPPORT_CARD = sa.Table(
     sa.Column("claimant_name", sa.String(200)),
     sa.Column("claimed_by_user_id", sa.String(64)),
     sa.Column("claimed_at", UtcDateTimeColumn),
+    # of its credits, from the day they come to an organisation; as it was when the card was issued
+    sa.Column("credits_valid_days", sa.Integer),
     sa.UniqueConstraint("number", name="support_card_number"),
     sa.UniqueConstraint("order_line_id", "sequence", name="support_card_unit"),
     sa.CheckConstraint(

@@ -10,8 +10,10 @@ from chassis.persistence import IdempotencyKeys, Transaction, request_hash
 from credits.bootstrap import App
 from credits.domain import codes
 from credits.domain.cards import CardState
+from credits.domain.validity import expiry
 from credits.messages import CARD_CLAIMED, Claimed
 from credits.storage import cards, ledger
+from credits.use_cases import holdings
 from credits.use_cases.bearer import Guesses, not_claimable, read_bearer
 from credits.use_cases.replies import replayed
 from credits.use_cases.views import card_view
@@ -67,13 +69,14 @@ def _claim(tx: Transaction, caller: Identity, card: Mapping[str, Any]) -> dict[s
     ledger.post(
         tx, "claim", cause=f"claim:{card['id']}", source=ledger.card_account(card["id"]), destination=account,
         amount=card["credits"], memo=f"Card {codes.masked(card['number'])} claimed", card_id=card["id"],
+        expires_at=expiry(card["credits_valid_days"], tx.now),
     )  # fmt: skip
     tx.emit(CARD_CLAIMED, _card_claimed(tx, caller, card))
     claimed = {**card, **claimant, "state": CardState.CLAIMED, "claimed_at": tx.now}
     return {
         "card": card_view(claimed, caller.organization_id, tx.now),
         "credits": card["credits"],
-        "balance": ledger.balance(tx, account),
+        "balance": holdings.lock(tx, caller.organization_id).balance,
     }
 
 

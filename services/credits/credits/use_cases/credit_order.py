@@ -10,6 +10,7 @@ from chassis.persistence import IntegrityError, Transaction
 from credits.bootstrap import App
 from credits.domain import codes
 from credits.domain.crediting import Grant, NewCard, plan
+from credits.domain.validity import expiry
 from credits.messages import CARD_ISSUED, ORDER_CREDITED
 from credits.storage import cards, ledger
 from kernel.ids import new_id
@@ -46,7 +47,7 @@ def _credit(app: App, tx: Transaction, order: Mapping[str, Any]) -> None:
     cards.begin_order(tx, _order_row(order))
     grants, new_cards = plan(order["number"], order["lines"])
     for grant in grants:
-        _post_grant(tx, order, grant)
+        _post_grant(app, tx, order, grant)
     issued = [_issue_card(app, tx, order, new_card) for new_card in new_cards]
     tx.emit(ORDER_CREDITED, _order_credited(order["order_id"], grants, issued))
 
@@ -65,11 +66,12 @@ def _order_row(order: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _post_grant(tx: Transaction, order: Mapping[str, Any], grant: Grant) -> None:
+def _post_grant(app: App, tx: Transaction, order: Mapping[str, Any], grant: Grant) -> None:
     account = ledger.open_account(tx, ledger.organization_account(order["organization"]["id"]))
     ledger.post(
         tx, "grant", cause=grant.cause, source=ledger.ISSUANCE, destination=account, amount=grant.credits,
         memo=grant.memo, order_id=order["order_id"],
+        expires_at=expiry(app.credit_validity.days_of(grant.sku), tx.now),
     )  # fmt: skip
 
 
@@ -88,6 +90,7 @@ def _issue_card(app: App, tx: Transaction, order: Mapping[str, Any], new_card: N
             "sequence": new_card.sequence,
             "issuer_id": order["organization"]["id"],
             "expires_at": expires_at,
+            "credits_valid_days": app.credit_validity.days_of(new_card.sku),
         },
     )
     account = ledger.open_account(tx, ledger.card_account(card_id))

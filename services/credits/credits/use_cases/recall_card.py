@@ -10,8 +10,10 @@ from chassis.persistence import IdempotencyKeys, Transaction, request_hash
 from credits.bootstrap import App
 from credits.domain import codes
 from credits.domain.cards import HOLDING, CardState
+from credits.domain.validity import expiry
 from credits.messages import CARD_RECALLED, Recalled
 from credits.storage import cards, ledger
+from credits.use_cases import holdings
 from credits.use_cases.replies import replayed
 from credits.use_cases.views import card_ended, card_view, state_of
 from kernel.errors import Refusal, conflict, not_found
@@ -54,14 +56,14 @@ def _recall(tx: Transaction, caller: Identity, card: Mapping[str, Any]) -> dict[
     ledger.post(
         tx, "recall", cause=f"recall:{card['id']}", source=ledger.card_account(card["id"]), destination=account,
         amount=card["credits"], memo=f"Card {codes.masked(card['number'])} recalled", order_id=card["order_id"],
-        card_id=card["id"],
+        card_id=card["id"], expires_at=expiry(card["credits_valid_days"], tx.now),
     )  # fmt: skip
     tx.emit(CARD_RECALLED, {**card_ended(card), "recalled_at": tx.now, "reason": "issuer"})
     recalled = {**card, "state": CardState.RECALLED}
     return {
         "card": card_view(recalled, caller.organization_id, tx.now),
         "credits": card["credits"],
-        "balance": ledger.balance(tx, account),
+        "balance": holdings.lock(tx, caller.organization_id).balance,
     }
 
 

@@ -7,9 +7,9 @@ from typing import Any
 from chassis.identity import Identity
 from chassis.persistence import IdempotencyKeys, Transaction, request_hash
 from credits.bootstrap import App
-from credits.domain.drawing import draw
 from credits.messages import Spent
 from credits.storage import ledger
+from credits.use_cases import holdings
 from credits.use_cases.replies import replayed
 from kernel.errors import conflict
 
@@ -19,7 +19,7 @@ _ANSWER = Spent()
 def spend_credits(
     app: App, caller: Identity, *, idempotency_key: str, organization_id: str, credits: int, cause: str, memo: str
 ) -> dict[str, Any]:
-    """Take credits off an organisation's balance, the oldest first; never more than there are.
+    """Take credits off an organisation's balance, what expires first before the rest; never more than there are.
 
     Args:
         app: the service's parts.
@@ -47,19 +47,13 @@ def spend_credits(
 
 
 def _spend(tx: Transaction, organization_id: str, credits: int, cause: str, memo: str) -> dict[str, Any]:
-    account = ledger.organization_account(organization_id)
-    # the lock comes first: what is read after it stays true until the end
-    balance = ledger.balance(tx, account) if ledger.lock_account(tx, account) else 0
+    holding = holdings.lock(tx, organization_id)
     full_cause = f"spend:{organization_id}:{cause}"
     if ledger.is_posted(tx, full_cause):
         raise conflict("already_spent", "Credits were spent for this cause before. Name another cause.")
-    if balance < credits:
-        raise conflict(
-            "insufficient_credits", f"The organization has {balance} credits.", extra={"balance": balance}
-        )  # fmt: skip
-    uses = draw(credits, [(lot.id, lot.left) for lot in ledger.lots(tx, account)])
-    posted = ledger.post(
-        tx, "spend", cause=full_cause, source=account, destination=ledger.USAGE, amount=credits, memo=memo
-    )
-    ledger.use_lots(tx, posted, uses)
-    return {"id": posted, "organization_id": organization_id, "credits": credits, "balance": balance - credits}
+    holding.require(credits)
+    posted = holding.take(
+        tx, "spend", credits=credits, cause=full_cause, destination=ledger.USAGE, memo=memo
+    )  # fmt: skip
+    left = holding.balance - credits
+    return {"id": posted, "organization_id": organization_id, "credits": credits, "balance": left}

@@ -11,9 +11,10 @@ from chassis.persistence import Transaction
 from credits.bootstrap import App
 from credits.domain import codes
 from credits.domain.cards import CardState
+from credits.domain.drawing import Lot
 from credits.messages import CARD_RECALLED
 from credits.storage import cards, ledger, reversals
-from credits.storage.ledger import Lot
+from credits.use_cases import holdings
 from credits.use_cases.views import card_ended
 from kernel.errors import conflict
 
@@ -29,11 +30,13 @@ class _Brought:
         organization_id: whose order it was; None if it brought no credits.
         cards: all of the order, locked.
         lots: the credits that came to the organisation itself, by grant or by recalling a card; locked.
+        expired_lots: how many of those have expired.
     """
 
     organization_id: str | None
     cards: Sequence[Mapping[str, Any]]
     lots: Sequence[Lot]
+    expired_lots: int
 
     def on_cards(self, *states: CardState) -> int:
         """The credits of the order's cards in some states."""
@@ -41,8 +44,8 @@ class _Brought:
 
     @property
     def spent(self) -> int:
-        """The credits that the organisation had and that have left it."""
-        return sum(lot.amount - lot.left for lot in self.lots)
+        """The credits that the organisation had and that have left it by being used."""
+        return sum(lot.amount - lot.left for lot in self.lots) - self.expired_lots
 
 
 def take_back_order(
@@ -81,7 +84,7 @@ def take_back_order(
                 "Decide about them: refund anyway, or not at all.",
                 extra=in_use,
             )
-        expired = brought.on_cards(CardState.EXPIRED)
+        expired = brought.on_cards(CardState.EXPIRED) + brought.expired_lots
         reversals.finish(tx, refund_id, {**in_use, "expired": expired, "taken_back": _take(tx, order_id, brought)})
         return dict(reversals.find(tx, refund_id) or {})
 
@@ -91,11 +94,11 @@ def _lock(tx: Transaction, order_id: str) -> _Brought:
     locked = cards.lock_of_order(tx, order_id)
     organization_id = cards.credited_organization(tx, order_id)
     if organization_id is None:
-        return _Brought(None, locked, ())
-    account = ledger.organization_account(organization_id)
-    has_account = ledger.lock_account(tx, account)
-    lots = ledger.lots(tx, account, order_id=order_id, open_only=False) if has_account else ()
-    return _Brought(organization_id, locked, lots)
+        return _Brought(None, locked, (), 0)
+    account = holdings.lock(tx, organization_id).account
+    lots = ledger.lots(tx, account, order_id=order_id, open_only=False)
+    expired = sum(uses.get("expiry", 0) for uses in ledger.used_of(tx, [lot.id for lot in lots]).values())
+    return _Brought(organization_id, locked, lots, expired)
 
 
 def _take(tx: Transaction, order_id: str, brought: _Brought) -> int:
