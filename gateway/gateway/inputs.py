@@ -50,6 +50,34 @@ class NewSession(RequestSchema):
     password = Secret(required=True, max_length=1024)
 
 
+class NewUser(RequestSchema):
+    """Who wants an account, and an organisation that begins with it."""
+
+    email = PlainString(required=True, max_length=254)
+    password = Secret(required=True, max_length=1024, metadata={"description": "10 characters or more"})
+    name = PlainString(required=True)
+    organization_name = PlainString(required=True)
+    language = PlainString(allow_none=True, max_length=20, metadata={"description": "Of mails: en, de-AT"})
+
+
+class MailedToken(RequestSchema):
+    """The token that stands in the mail, and at the end of its link."""
+
+    token = PlainString(required=True, max_length=64)
+
+
+class ForgottenPassword(RequestSchema):
+    """Whose password is forgotten."""
+
+    email = PlainString(required=True, max_length=254)
+
+
+class NewPassword(RequestSchema):
+    """The new password."""
+
+    password = Secret(required=True, max_length=1024, metadata={"description": "10 characters or more"})
+
+
 class NewApiKey(RequestSchema):
     """A key for a program."""
 

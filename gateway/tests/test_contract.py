@@ -22,6 +22,13 @@ PAGE = "limit=5&cursor=c"
 REQUESTS: dict[str, tuple[str, str, Any]] = {
     "accounts.authenticate": ("GET", "/v1/credits", None),
     "accounts.sign_in": ("POST", "/v1/sessions", {"email": "a@b.example", "password": "x"}),
+    "accounts.sign_up": (
+        "POST", "/v1/users",
+        {"email": "a@b.example", "password": "x", "name": "A", "organization_name": "B", "language": "de"},
+    ),
+    "accounts.confirm_sign_up": ("POST", "/v1/users/confirm", {"token": "t"}),
+    "accounts.request_password_reset": ("POST", "/v1/password-resets", {"email": "a@b.example"}),
+    "accounts.reset_password": ("POST", "/v1/password-resets/t", {"password": "x"}),
     "accounts.sign_out": ("DELETE", "/v1/sessions/current", None),
     "accounts.get_organization": ("GET", "/v1/organization", None),
     "accounts.set_tax_certificate": (

@@ -87,6 +87,7 @@ def test_open_routes_are_marked(document: dict[str, Any]) -> None:
     assert {path for _, path, operation in operations(document) if operation.get("security") == []} == {
         "/v1/sessions", "/v1/categories", "/v1/products", "/v1/products/{sku}", "/v1/terms", "/healthz", "/readyz",
         "/openapi.json", "/docs", "/v1/webhooks/payments",
+        "/v1/users", "/v1/users/confirm", "/v1/password-resets", "/v1/password-resets/{token}",
     }  # fmt: skip
 
 
@@ -107,6 +108,7 @@ def test_idempotency_key_is_documented_where_it_is_required(document: dict[str, 
     # a new POST belongs into one of the two: what moves money, credits or cards needs a key, and these move none
     assert {path for method, path, _ in operations(document) if method == "POST"} - wanting == {
         "/v1/organization/addresses",
+        "/v1/users", "/v1/users/confirm", "/v1/password-resets", "/v1/password-resets/{token}",
         "/v1/sessions", "/v1/organization/api-keys", "/v1/cart/lines", "/v1/cart/deployment",
         "/v1/support-cards/preview", "/v1/webhooks/payments", "/v1/admin/dead-letters/replay",
     }  # fmt: skip

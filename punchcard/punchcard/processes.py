@@ -32,7 +32,7 @@ _STOP_TIMEOUT_S = 30
 
 #: The keys that each process may know.
 _KEYS = {
-    "accounts": ("IDENTITY_SIGNING_KEY", "ACCOUNTS_SEALING_KEY"),
+    "accounts": ("IDENTITY_SIGNING_KEY", "ACCOUNTS_SEALING_KEY", "NOTIFICATIONS_SEALING_PUBLIC_KEY"),
     "catalog": (),
     "cart": (),
     "payments": ("PAYMENTS_PROVIDER_KEY", "PAYMENTS_WEBHOOK_SECRET"),

@@ -16,11 +16,13 @@ from gateway.routes import (
     reading,
     sessions,
     support_cards,
+    users,
     webhooks,
 )
 
 BLUEPRINTS = (
     sessions.routes,
+    users.routes,
     organization.routes,
     deployments.routes,
     catalog.routes,

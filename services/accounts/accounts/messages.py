@@ -9,6 +9,7 @@ from marshmallow import fields, validate
 
 from accounts.domain.deployments import State
 from accounts.domain.emails import MAX_LENGTH
+from accounts.domain.links import Notice, Purpose
 from accounts.domain.roles import ROLES
 from chassis.messages import (
     EventType,
@@ -20,6 +21,8 @@ from chassis.messages import (
     UtcDateTime,
 )
 
+#: A language tag of BCP 47, as far as it matters for mails.
+_LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8}){0,2}\Z")
 _DIGEST = re.compile(r"[0-9a-f]{64}\Z")
 
 
@@ -174,6 +177,43 @@ class SignedIn(TolerantSchema):
     organization = fields.Nested(Organization, required=True)
 
 
+def _language(**options: Any) -> fields.String:
+    return fields.String(
+        validate=validate.Regexp(_LANGUAGE, error="Not a language tag such as en or de-AT."), **options
+    )
+
+
+class SignUp(RequestSchema):
+    """Who wants an account, and an organisation that begins with it."""
+
+    email = PlainString(required=True, max_length=MAX_LENGTH)
+    name = PlainString(required=True)
+    organization_name = PlainString(required=True)
+    sealed_password = fields.String(required=True, validate=validate.Length(1, 8192))
+    language = _language(load_default="en")
+    #: Where the request came from; mails are limited by it.
+    client_address = PlainString(required=True, max_length=64)
+
+
+class Token(RequestSchema):
+    """The digest of the token that came in a mail."""
+
+    token_digest = _digest()
+
+
+class RequestPasswordReset(RequestSchema):
+    """Whose password is forgotten, and where the request came from."""
+
+    email = PlainString(required=True, max_length=MAX_LENGTH)
+    client_address = PlainString(required=True, max_length=64)
+
+
+class ResetPassword(Token):
+    """The digest of the token that came in the mail, and a password that only accounts can read."""
+
+    sealed_password = fields.String(required=True, validate=validate.Length(1, 8192))
+
+
 class Authenticate(RequestSchema):
     """The digest of a session token or of an API key."""
 
@@ -324,6 +364,25 @@ class OrderBoundData(RequestSchema):
     line_ids = fields.List(fields.String(), required=True, validate=validate.Length(min=1))
 
 
+class Recipient(RequestSchema):
+    """Who gets a mail."""
+
+    email = fields.String(required=True)
+    name = fields.String(required=True)
+    language = fields.String(required=True)
+
+
+class NoticeIssuedData(RequestSchema):
+    """accounts.notice_issued.v1; the token of a link is sealed for notifications."""
+
+    notice_id = fields.String(required=True)
+    purpose = fields.String(required=True, validate=validate.OneOf([*map(str, Purpose), *map(str, Notice)]))
+    recipient = fields.Nested(Recipient, required=True)
+    organization_name = fields.String(load_default=None, allow_none=True)
+    sealed_token = fields.String(load_default=None, allow_none=True)
+    expires_at = UtcDateTime(load_default=None, allow_none=True)
+
+
 _SOME_DIGEST = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
 
 CREDENTIAL_REVOKED = EventType(
@@ -339,7 +398,20 @@ ORDER_BOUND = EventType(
     {"order_id": "ord_01KAQ3V8Z5T6B9X4M2C7N0R1WD", "line_ids": ["oln_01KAQ3V8Z5T6B9X4M2C7N0R1WE"]},
 )
 
-EVENTS = (CREDENTIAL_REVOKED, ORDER_BOUND)
+NOTICE_ISSUED = EventType(
+    "accounts.notice_issued.v1",
+    NoticeIssuedData(),
+    {
+        "notice_id": "lnk_01KAQ3V8Z5T6B9X4M2C7N0R1WG",
+        "purpose": "confirmation",
+        "recipient": {"email": "ada@acme.example", "name": "Ada Buyer", "language": "en"},
+        "organization_name": "Acme",
+        "sealed_token": "c2VhbGVkIGZvciBub3RpZmljYXRpb25z",
+        "expires_at": "2026-11-24T12:00:00.000Z",
+    },
+)
+
+EVENTS = (CREDENTIAL_REVOKED, ORDER_BOUND, NOTICE_ISSUED)
 
 _USER = {
     "id": "usr_01KAQ3V8Z5T6B9X4M2C7N0R1WA", "email": "ada@acme.example", "name": "Ada Buyer", "role": "buyer",
@@ -385,6 +457,26 @@ RPC_EXAMPLES: dict[str, dict[str, Any]] = {
             "user": _USER,
             "organization": _ORGANIZATION,
         },
+    },
+    "sign_up": {
+        "request": {
+            "email": "ada@acme.example",
+            "name": "Ada Buyer",
+            "organization_name": "Acme",
+            "sealed_password": "c2VhbGVkIGZvciBhY2NvdW50cw==",
+            "language": "en",
+            "client_address": "192.0.2.7",
+        },
+        "reply": {},
+    },
+    "confirm_sign_up": {"request": {"token_digest": _SOME_DIGEST}, "reply": {}},
+    "request_password_reset": {
+        "request": {"email": "ada@acme.example", "client_address": "192.0.2.7"},
+        "reply": {},
+    },
+    "reset_password": {
+        "request": {"token_digest": _SOME_DIGEST, "sealed_password": "c2VhbGVkIGZvciBhY2NvdW50cw=="},
+        "reply": {},
     },
     "sign_out": {"request": {"session_digest": _SOME_DIGEST}, "reply": {}},
     "get_organization": {"request": {}, "reply": {**_FACTS, "users_count": 3}},

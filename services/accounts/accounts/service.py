@@ -6,11 +6,12 @@ from typing import Any
 
 from accounts import messages
 from accounts.bootstrap import bootstrap
-from accounts.storage import FAILURE
+from accounts.storage import FAILURE, LINK
 from accounts.use_cases.authenticate import authenticate
 from accounts.use_cases.billing_facts import billing_facts
 from accounts.use_cases.bind_order import bind_orders
 from accounts.use_cases.check_deployments import check_deployments
+from accounts.use_cases.confirm_sign_up import confirm_sign_up
 from accounts.use_cases.create_address import create_address
 from accounts.use_cases.create_api_key import create_api_key
 from accounts.use_cases.deactivate_user import deactivate_user
@@ -18,20 +19,26 @@ from accounts.use_cases.delete_address import delete_address
 from accounts.use_cases.get_address import get_address
 from accounts.use_cases.get_deployment import get_deployment
 from accounts.use_cases.get_organization import get_organization
+from accounts.use_cases.issue_links import issue_links
 from accounts.use_cases.list_addresses import list_addresses
 from accounts.use_cases.list_api_keys import list_api_keys
 from accounts.use_cases.order_facts import order_facts
+from accounts.use_cases.request_password_reset import request_password_reset
+from accounts.use_cases.reset_password import reset_password
 from accounts.use_cases.revoke_api_key import revoke_api_key
 from accounts.use_cases.search_deployments import search_deployments
 from accounts.use_cases.set_tax_certificate import set_tax_certificate
 from accounts.use_cases.sign_in import sign_in
 from accounts.use_cases.sign_out import sign_out
+from accounts.use_cases.sign_up import sign_up
 from accounts.use_cases.sweep_sessions import sweep_sessions
 from accounts.use_cases.update_address import update_address
 from chassis.messages import Event
 from chassis.service import Call, Provided, Service, consume_many, every, rpc
 
 _HOUR_S = 3600.0
+#: For what a process left behind that died between the commit and the wake-up.
+_ISSUE_EVERY_S = 15.0
 
 
 class AccountsService(Service):
@@ -39,7 +46,7 @@ class AccountsService(Service):
 
     name = "accounts"
     app = Provided(bootstrap)
-    kept_days = (*Service.kept_days, (FAILURE, "last_failed_at", 1))
+    kept_days = (*Service.kept_days, (FAILURE, "last_failed_at", 1), (LINK, "requested_at", 30))
 
     @rpc(request=messages.SignIn(), reply=messages.SignedIn(), anonymous=True)
     def sign_in(self, call: Call) -> dict[str, Any]:
@@ -50,6 +57,26 @@ class AccountsService(Service):
     def authenticate(self, call: Call) -> dict[str, Any]:
         """A signed identity for a session or API key."""
         return authenticate(self.app, **call.data)
+
+    @rpc(request=messages.SignUp(), reply=messages.Nothing(), anonymous=True)
+    def sign_up(self, call: Call) -> dict[str, Any]:
+        """Ask for an account; a mail follows."""
+        return sign_up(self.app, **call.data)
+
+    @rpc(request=messages.Token(), reply=messages.Nothing(), anonymous=True)
+    def confirm_sign_up(self, call: Call) -> dict[str, Any]:
+        """Begin the account and its organisation."""
+        return confirm_sign_up(self.app, **call.data)
+
+    @rpc(request=messages.RequestPasswordReset(), reply=messages.Nothing(), anonymous=True)
+    def request_password_reset(self, call: Call) -> dict[str, Any]:
+        """Ask for a new password; a mail follows if the address is a user's."""
+        return request_password_reset(self.app, **call.data)
+
+    @rpc(request=messages.ResetPassword(), reply=messages.Nothing(), anonymous=True)
+    def reset_password(self, call: Call) -> dict[str, Any]:
+        """Set a new password."""
+        return reset_password(self.app, **call.data)
 
     @rpc(request=messages.SignOut(), reply=messages.Nothing())
     def sign_out(self, call: Call) -> dict[str, Any]:
@@ -140,6 +167,11 @@ class AccountsService(Service):
     def on_order_paid(self, events: list[Event]) -> None:
         """Bind contracts and licences."""
         bind_orders(self.app, events)
+
+    @every(_ISSUE_EVERY_S)
+    def issue_links(self) -> None:
+        """Mail the links that were asked for; woken by whoever asks."""
+        issue_links(self.app)
 
     @every(_HOUR_S)
     def sweep_sessions(self) -> None:

@@ -10,9 +10,15 @@ from typing import Any
 import sqlalchemy as sa
 
 from accounts.domain.deployments import State
+from accounts.domain.links import Purpose
 from accounts.domain.roles import ROLES
+from chassis.context import correlation_id
 from chassis.persistence import Reader, Row, Transaction, UtcDateTimeColumn, add_messaging_tables, failure_table
 from chassis.persistence.paging import page
+from kernel.ids import new_id
+
+#: Numbers of organisations that sign up begin behind it: four digits, as people read them out.
+_BEFORE_FIRST_NUMBER = 1000
 
 METADATA = sa.MetaData()
 add_messaging_tables(METADATA)
@@ -116,6 +122,47 @@ DEPLOYMENT = sa.Table(
     _one_of("state", list(State), "deployment_state"),
     sa.Index("deployment_of_organization", "organization_id", "id"),
 )
+
+_OPEN_INVITATION = sa.text("purpose = 'invitation' AND ended_at IS NULL")
+_TO_ISSUE = sa.text("issued_at IS NULL")
+
+#: What a link in a mail lets its reader do, once. A row is written for whatever address is asked for; only what is
+#: done with it later depends on who that is.
+LINK = sa.Table(
+    "link",
+    METADATA,
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("purpose", sa.String(20), nullable=False),
+    sa.Column("email", sa.String(254), nullable=False),  # normalised
+    sa.Column("requested_at", UtcDateTimeColumn, nullable=False),
+    sa.Column("correlation_id", sa.String(64), nullable=False),
+    sa.Column("issued_at", UtcDateTimeColumn),  # when it was decided what to mail, if anything
+    sa.Column("digest", sa.String(64), unique=True),  # SHA-256 of the token; none if there is no link after all
+    sa.Column("expires_at", UtcDateTimeColumn),
+    sa.Column("ended_at", UtcDateTimeColumn),  # used, withdrawn, or never good for anything
+    sa.Column("name", sa.String(200)),
+    sa.Column("organization_name", sa.String(200)),
+    sa.Column("password_hash", sa.String(200)),
+    sa.Column("language", sa.String(20)),
+    sa.Column("organization_id", sa.ForeignKey("organization.id")),
+    sa.Column("role", sa.String(20)),
+    sa.Column("invited_by", sa.ForeignKey("user_account.id")),
+    _one_of("purpose", list(Purpose), "link_purpose"),
+    sa.CheckConstraint("(digest IS NULL) = (expires_at IS NULL)", name="link_expires"),
+    sa.CheckConstraint(
+        "purpose <> 'invitation' OR (organization_id IS NOT NULL AND role IS NOT NULL)", name="link_invitation"
+    ),
+    sa.CheckConstraint(
+        "purpose <> 'confirmation' OR (organization_name IS NOT NULL AND password_hash IS NOT NULL)",
+        name="link_confirmation",
+    ),
+    sa.Index("link_of_address", "email", "purpose"),
+    sa.Index("link_to_issue", "id", sqlite_where=_TO_ISSUE, postgresql_where=_TO_ISSUE),
+    sa.Index(
+        "link_one_open_invitation", "organization_id", "email",
+        unique=True, sqlite_where=_OPEN_INVITATION, postgresql_where=_OPEN_INVITATION,
+    ),
+)  # fmt: skip
 
 #: Near-identical deployments of one organisation, both ways; found when one is registered, so that a search is quick.
 SIMILAR = sa.Table(
@@ -273,6 +320,11 @@ def change_password_hash(transaction: Transaction, user_id: str, old: str, new: 
     )
 
 
+def set_password_hash(transaction: Transaction, user_id: str, password_hash: str) -> None:
+    """Give a user a new password."""
+    transaction.execute(sa.update(USER).where(USER.c.id == user_id).values(password_hash=password_hash))
+
+
 def deactivate(transaction: Transaction, user_id: str) -> None:
     """Note that a user may not sign in any more."""
     transaction.execute(sa.update(USER).where(USER.c.id == user_id).values(deactivated_at=transaction.now))
@@ -398,3 +450,61 @@ def add_session(transaction: Transaction, digest: str, user_id: str, expires_at:
     return transaction.insert_new(
         SESSION, {"digest": digest, "user_id": user_id, "created_at": transaction.now, "expires_at": expires_at}
     )
+
+
+def add_link(transaction: Transaction, purpose: Purpose, email: str, values: Mapping[str, Any]) -> str:
+    """Note that somebody wants a link; what becomes of that is decided later. Its id."""
+    link_id = new_id("lnk")
+    row = {
+        "id": link_id, "purpose": str(purpose), "email": email, "requested_at": transaction.now,
+        "correlation_id": correlation_id(), **values,
+    }  # fmt: skip
+    transaction.insert(LINK, row)
+    return link_id
+
+
+def links_to_issue(transaction: Transaction, limit: int) -> Sequence[Row]:
+    """Links that nobody has decided about, oldest first; locked, without those that another process has locked."""
+    select = sa.select(LINK).where(LINK.c.issued_at.is_(None), LINK.c.ended_at.is_(None))
+    return transaction.all(select.order_by(LINK.c.id).limit(limit).with_for_update(skip_locked=True))
+
+
+def change_link(transaction: Transaction, link_id: str, values: Mapping[str, Any]) -> None:
+    """Write some columns of a link."""
+    transaction.execute(sa.update(LINK).where(LINK.c.id == link_id).values(**values))
+
+
+def good_link(reader: Reader, purpose: Purpose, digest: str, *, lock: bool = False) -> Row | None:
+    """The link with that token, if it is still good; `lock` lets one transaction use it."""
+    select = sa.select(LINK).where(
+        LINK.c.digest == digest, LINK.c.purpose == str(purpose), LINK.c.ended_at.is_(None),
+        LINK.c.expires_at > reader.now,
+    )  # fmt: skip
+    return reader.one(select.with_for_update() if lock else select)
+
+
+def end_links(transaction: Transaction, purpose: Purpose, email: str) -> None:
+    """Let no link of that purpose for the address be good any more."""
+    transaction.execute(
+        sa.update(LINK)
+        .where(LINK.c.purpose == str(purpose), LINK.c.email == email, LINK.c.ended_at.is_(None))
+        .values(ended_at=transaction.now)
+    )
+
+
+def add_organization(transaction: Transaction, name: str, language: str) -> str:
+    """Begin a customer's organisation under the next number; its id."""
+    organization_id = new_id("org")
+    while True:  # until nobody else takes the number at the same time; each round somebody gets one
+        highest = transaction.scalar(sa.select(sa.func.max(ORGANIZATION.c.number))) or 0
+        row = {
+            "id": organization_id, "number": max(highest, _BEFORE_FIRST_NUMBER) + 1, "name": name, "platform": False,
+            "created_at": transaction.now, "language": language,
+        }  # fmt: skip
+        if transaction.insert_new(ORGANIZATION, row):
+            return organization_id
+
+
+def session_digests(reader: Reader, user_id: str) -> list[str]:
+    """The digests of a user's sessions."""
+    return [row["digest"] for row in reader.all(sa.select(SESSION.c.digest).where(SESSION.c.user_id == user_id))]

@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from accounts.bootstrap import App, assemble
+from accounts.messages import NOTICE_ISSUED
 from accounts.settings import Settings
+from accounts.use_cases.issue_links import issue_links
 from accounts.use_cases.register_organization import register_organization
 from accounts.use_cases.register_user import register_user
 from accounts.use_cases.sign_in import sign_in
 from chassis.identity import Identity
 from chassis.persistence import Database
-from chassis.sealing import Sealer, new_key
+from chassis.persistence.tables import OUTBOX
+from chassis.sealing import Opener, Sealer, new_key
 from chassis.testing import FixedClock, identity, sqlite_database
 
+#: What a mail may show, and nobody else.
+NOTIFICATIONS = Opener(new_key())
 PASSWORD = "correct horse battery staple"
 
 
@@ -49,6 +56,17 @@ class World:
             client_address=client_address,
         )  # fmt: skip
 
+    def notices(self) -> list[dict[str, Any]]:
+        """What notifications is to mail, oldest first, with the token of a link in clear as the mail shows it."""
+        issue_links(self.app)
+        with self.app.database.reading() as reader:
+            rows = reader.all(sa.select(OUTBOX.c.body).where(OUTBOX.c.type == NOTICE_ISSUED.name).order_by(OUTBOX.c.id))
+        found = [json.loads(row["body"])["data"] for row in rows]
+        for notice in found:
+            sealed = notice.pop("sealed_token", None)
+            notice["token"] = NOTIFICATIONS.open(sealed) if sealed else None
+        return found
+
     def caller(self, user_id: str, role: str, organization_id: str = "org_acme") -> Identity:
         """Somebody who has been authenticated."""
         return identity(role, user_id=user_id, organization_id=organization_id)
@@ -70,7 +88,8 @@ class World:
 def cheap_settings(**overrides: Any) -> Settings:
     """Settings with new keys and passwords that cost next to nothing."""
     cheap = {"password_memory_kib": 8, "password_passes": 1, "password_lanes": 1}
-    return Settings(identity_signing_key=new_key(), sealing_key=new_key(), **{**cheap, **overrides})
+    keys = {"identity_signing_key": new_key(), "sealing_key": new_key()}
+    return Settings(**keys, notifications_sealing_public_key=NOTIFICATIONS.public_key, **{**cheap, **overrides})
 
 
 def populate(database: Database, clock: FixedClock) -> World:

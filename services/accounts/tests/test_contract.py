@@ -55,7 +55,9 @@ def test_events_are_what_their_schemas_say(event) -> None:
 
 
 def test_only_who_has_no_identity_yet_may_come_without() -> None:
-    assert {name for name, rpc in METHODS.items() if rpc.anonymous} == {"sign_in", "authenticate"}
+    assert {name for name, rpc in METHODS.items() if rpc.anonymous} == {
+        "sign_in", "authenticate", "sign_up", "confirm_sign_up", "request_password_reset", "reset_password",
+    }  # fmt: skip
 
 
 def test_what_is_heard_and_what_is_swept() -> None:
@@ -103,7 +105,8 @@ def test_the_migrations_make_the_tables_of_the_code(migrated) -> None:
 
 
 def test_settings_come_from_the_environment() -> None:
-    keys = {"IDENTITY_SIGNING_KEY": new_key(), "ACCOUNTS_SEALING_KEY": new_key()}
+    keys = {"IDENTITY_SIGNING_KEY": new_key(), "ACCOUNTS_SEALING_KEY": new_key(),
+            "NOTIFICATIONS_SEALING_PUBLIC_KEY": new_key()}  # fmt: skip
     assert read(Environment(keys)) == Settings(*keys.values())
     assert read(Environment({**keys, "ACCOUNTS_SESSION_HOURS": "1"})).session_lifetime == timedelta(hours=1)
     with pytest.raises(SettingsError, match=r"IDENTITY_SIGNING_KEY.*ACCOUNTS_SEALING_KEY"):
@@ -111,6 +114,6 @@ def test_settings_come_from_the_environment() -> None:
 
 
 def test_settings_do_not_show_their_keys() -> None:
-    settings = Settings(new_key(), new_key())
+    settings = Settings(new_key(), new_key(), new_key())
     assert settings.sealing_key not in repr(settings)
     assert settings.identity_signing_key not in repr(settings)

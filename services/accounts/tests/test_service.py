@@ -28,7 +28,8 @@ from kernel.errors import Refusal
 signing, sealing = new_key(), new_key()
 os.environ.update({
     "AMQP_URI": "memory://", "ACCOUNTS_DATABASE_URL": sys.argv[1], "IDENTITY_SIGNING_KEY": signing,
-    "ACCOUNTS_SEALING_KEY": sealing, "IDENTITY_PUBLIC_KEY": public_key_of(signing),
+    "ACCOUNTS_SEALING_KEY": sealing,
+    "NOTIFICATIONS_SEALING_PUBLIC_KEY": Opener(new_key()).public_key, "IDENTITY_PUBLIC_KEY": public_key_of(signing),
     "ACCOUNTS_PASSWORD_MEMORY_KIB": "8", "ACCOUNTS_PASSWORD_PASSES": "1", "ACCOUNTS_PASSWORD_LANES": "1",
 })
 runner.migrate_service("accounts", Environment())

@@ -1,5 +1,7 @@
 """Signing in: right, wrong, unknown, deactivated."""
 
+from dataclasses import replace
+
 import pytest
 import sqlalchemy as sa
 from argon2 import extract_parameters
@@ -89,8 +91,7 @@ def test_a_hash_of_old_parameters_is_made_again_at_sign_in(world) -> None:
     before = _hash_of(world, "usr_ada")
     world.sign_in(token="first")
     assert _hash_of(world, "usr_ada") == before
-    settings = type(world.app.settings)(new_key(), world.app.settings.sealing_key, password_memory_kib=16,
-                                        password_passes=2, password_lanes=1)  # fmt: skip
+    settings = replace(world.app.settings, password_memory_kib=16, password_passes=2)
     world.app = assemble(world.app.database, settings)
     world.sign_in(token="second")
     after = extract_parameters(_hash_of(world, "usr_ada"))
@@ -112,7 +113,7 @@ def test_the_digest_of_somebody_elses_session_is_refused(world) -> None:
 
 
 def test_a_password_sealed_for_somebody_else_is_refused(world) -> None:
-    other = Sealer(assemble(world.app.database, type(world.app.settings)(new_key(), new_key())).opener.public_key)
+    other = Sealer(assemble(world.app.database, replace(world.app.settings, sealing_key=new_key())).opener.public_key)
     with pytest.raises(Refusal) as refused:
         sign_in(
             world.app, email="ada@acme.example", sealed_password=other.seal(world.password), session_digest="0",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from datetime import date, datetime
 from typing import Any
 
@@ -17,7 +18,7 @@ from chassis.messages import (
     UtcDateTime,
     money,
 )
-from notifications.domain.deliveries import MailKind, State
+from notifications.domain.deliveries import ACCOUNT_MAILS, MailKind, State
 
 
 class Buyer(TolerantSchema):
@@ -211,6 +212,17 @@ class OrderRefunded(TolerantSchema):
 
 
 #: By the kind of mail that an event causes, the schema of what the mail is rendered from.
+class NoticeIssued(TolerantSchema):
+    """``accounts.notice_issued.v1``; the token of a link is sealed for this service."""
+
+    notice_id = fields.String(required=True)
+    purpose = fields.String(required=True, validate=validate.OneOf([str(kind) for kind in ACCOUNT_MAILS]))
+    recipient = fields.Nested(Buyer, required=True)
+    organization_name = fields.String(load_default=None, allow_none=True)
+    sealed_token = fields.String(load_default=None, allow_none=True)
+    expires_at = UtcDateTime(load_default=None, allow_none=True)
+
+
 PAYLOADS: dict[MailKind, TolerantSchema] = {
     MailKind.RECEIPT: OrderPaid(),
     MailKind.CARD: CardIssued(),
@@ -221,7 +233,14 @@ PAYLOADS: dict[MailKind, TolerantSchema] = {
     MailKind.REFUND: OrderRefunded(),
     MailKind.QUOTE: QuoteIssued(),
     MailKind.QUOTE_EXPIRING: QuoteExpiring(),
+    **dict.fromkeys(ACCOUNT_MAILS, NoticeIssued()),
 }
+
+
+def recipient_of(data: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Who gets the mail: email, name and language."""
+    found: Mapping[str, Any] = data["recipient"] if "recipient" in data else data["buyer"]
+    return found
 
 
 def read_payload(kind: MailKind, payload: str) -> dict[str, Any]:

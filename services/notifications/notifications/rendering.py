@@ -16,6 +16,7 @@ from jinja2 import BaseLoader, Environment, PackageLoader, StrictUndefined, sele
 from kernel.money import Money
 from notifications.domain.deliveries import MailKind
 from notifications.mail import Mail, address_header, compose, one_line
+from notifications.messages import recipient_of
 
 FALLBACK_LANGUAGE = "en"
 _BRANDS = {"visa": "Visa", "mastercard": "Mastercard", "amex": "American Express", "discover": "Discover"}
@@ -43,7 +44,7 @@ class Renderer:
             auto_reload=False,  # templates come with the release: nobody looks at their files for each mail
             cache_size=-1,  # nor forgets one
         )
-        environment.filters.update(money=_money, day=_day, brand=_brand)
+        environment.filters.update(money=_money, day=_day, time=_time, brand=_brand)
         self._templates = {name: environment.get_template(name) for name in environment.list_templates()}
 
     def render(
@@ -63,7 +64,8 @@ class Renderer:
             kind: which templates.
             language: the recipient's; English if there are no templates in it.
             recipient: the address.
-            data: what the templates show, as the kind's schema loaded it (and the claim code in clear for a card).
+            data: what the templates show, as the kind's schema loaded it (and the claim code of a card, or the token of
+                a link, in clear).
             message_id: the same for each attempt.
             correlation_id: of the request that caused the mail.
             written_at: its date.
@@ -78,7 +80,7 @@ class Renderer:
             message_id=message_id,
             written_at=written_at,
             sender=self._sender,
-            display_name=values["buyer"]["name"],
+            display_name=recipient_of(values)["name"],
             recipient=recipient,
             subject=self._part(chosen, f"{kind}.subject.txt", values),
             correlation_id=correlation_id,
@@ -116,6 +118,10 @@ def _money(value: Mapping[str, Any]) -> str:
 
 def _day(moment: date) -> str:
     return f"{moment.day} {moment:%B %Y}"
+
+
+def _time(moment: datetime) -> str:
+    return f"{moment:%H:%M}"
 
 
 def _brand(word: str) -> str:

@@ -10,6 +10,7 @@ from notifications import messages
 from notifications.bootstrap import bootstrap
 from notifications.use_cases.list_deliveries import list_deliveries
 from notifications.use_cases.queue_mail import (
+    queue_account_mails,
     queue_cards,
     queue_claim_notices,
     queue_instructions,
@@ -73,6 +74,11 @@ class NotificationsService(Service):
     def on_quote_expiring(self, events: list[Event]) -> None:
         """Quotes are about to expire."""
         queue_quote_reminders(self.app, events)
+
+    @consume_many("accounts.notice_issued.v1", messages.NoticeIssued())
+    def on_notice_issued(self, events: list[Event]) -> None:
+        """Links, and news of people's accounts."""
+        queue_account_mails(self.app, events)
 
     @every(5.0)
     def send_mails(self) -> None:

@@ -22,7 +22,7 @@ from chassis.persistence import Database
 from chassis.sealing import Opener, Sealer, new_key
 from chassis.testing import FixedClock, event_example, make_event
 from notifications.bootstrap import App
-from notifications.domain.deliveries import MailKind
+from notifications.domain.deliveries import ACCOUNT_MAILS, MailKind
 from notifications.messages import PAYLOADS
 from notifications.rendering import Renderer
 from notifications.settings import MailServer
@@ -41,6 +41,8 @@ EVENTS = {
     MailKind.QUOTE: "cart.quote_issued.v1",
     MailKind.QUOTE_EXPIRING: "cart.quote_expiring.v1",
 }
+EVENTS |= dict.fromkeys(ACCOUNT_MAILS, "accounts.notice_issued.v1")
+LINK_TOKEN = "k5Rz0yqk6mC2nWQJ1h7i3sVt9bXe4uLdFgPoAaNcEyM"
 TLS = Path(__file__).parent / "tls"
 
 
@@ -54,6 +56,8 @@ def examples(opener: Opener) -> dict[MailKind, dict[str, Any]]:
     """The producers' example of each event that causes a mail, with a claim code sealed for us."""
     found = {kind: event_example(name) for kind, name in EVENTS.items()}
     found[MailKind.CARD]["sealed_code"] = Sealer(opener.public_key).seal(CLAIM_CODE)
+    for kind in ACCOUNT_MAILS:
+        found[kind] |= {"purpose": str(kind), "sealed_token": Sealer(opener.public_key).seal(LINK_TOKEN)}
     return found
 
 

@@ -15,8 +15,8 @@ from chassis.messages import Event
 from chassis.persistence import Database
 from chassis.persistence.tables import INBOX
 from notifications.bootstrap import App
-from notifications.domain.deliveries import MailKind
-from notifications.messages import PAYLOADS
+from notifications.domain.deliveries import ACCOUNT_MAILS, MailKind
+from notifications.messages import PAYLOADS, recipient_of
 from notifications.storage import DELIVERY
 from notifications.transports import FolderTransport
 from notifications.use_cases import queue_mail
@@ -33,6 +33,7 @@ HANDLERS = {
     MailKind.REFUND: queue_mail.queue_refund_notices,
     MailKind.QUOTE: queue_mail.queue_quotes,
     MailKind.QUOTE_EXPIRING: queue_mail.queue_quote_reminders,
+    **dict.fromkeys(ACCOUNT_MAILS, queue_mail.queue_account_mails),
 }
 
 
@@ -58,6 +59,7 @@ def app(migrated: Callable[..., Database], make_app: Callable[..., App], tmp_pat
         (MailKind.REFUND, "refund:rfd_01JDB0000000000000000000R0"),
         (MailKind.QUOTE, "quote:ord_01JDB0000000000000000000Q0"),
         (MailKind.QUOTE_EXPIRING, "quote_expiring:ord_01JDB0000000000000000000Q0"),
+        *((kind, f"{kind}:lnk_01KAQ3V8Z5T6B9X4M2C7N0R1WG") for kind in ACCOUNT_MAILS),
     ],
 )
 def test_an_event_queues_one_mail_to_its_buyer(
@@ -68,7 +70,7 @@ def test_an_event_queues_one_mail_to_its_buyer(
 
     (row,) = rows(app.database)
     assert (row["kind"], row["cause"], row["state"], row["attempts"]) == (kind, cause, "queued", 0)
-    assert row["recipient"] == caused.data["buyer"]["email"]
+    assert row["recipient"] == recipient_of(caused.data)["email"]
     assert row["message_id"] == f"<{row['id']}@punchcard.example>"
     assert row["correlation_id"] == "cor_http"
     assert row["order_id"] == caused.data.get("order_id")

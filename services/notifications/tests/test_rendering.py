@@ -14,9 +14,10 @@ from jinja2 import ChoiceLoader, DictLoader, PackageLoader
 from chassis.testing import FixedClock
 from notifications.domain.deliveries import MailKind
 from notifications.mail import BadAddress
-from notifications.messages import PAYLOADS
+from notifications.messages import PAYLOADS, recipient_of
 from notifications.rendering import Renderer
 
+LINK_TOKEN = "k5Rz0yqk6mC2nWQJ1h7i3sVt9bXe4uLdFgPoAaNcEyM"
 CLAIM_CODE = "7K2M-Q9TX-04HB-ZZ5V-W8YN-3"
 Examples = dict[MailKind, dict[str, Any]]
 Render = Callable[..., EmailMessage]
@@ -31,10 +32,13 @@ def render(renderer: Renderer, examples: Examples) -> Render:
         if kind is MailKind.CARD:
             del data["sealed_code"]
             data["claim_code"] = CLAIM_CODE
+        if data.get("sealed_token"):
+            del data["sealed_token"]
+            data["token"] = LINK_TOKEN
         mail = using.render(
             kind,
             language=language,
-            recipient=data["buyer"]["email"],
+            recipient=recipient_of(data)["email"],
             data=data,
             message_id="<dlv_1@punchcard.example>",
             correlation_id="cor_1",
@@ -253,13 +257,55 @@ def test_money_after_which_nothing_is_left_to_pay(
     assert "To pay" not in text_of(mail) + html_of(mail)
 
 
+@pytest.mark.parametrize(
+    ("kind", "path"),
+    [
+        (MailKind.CONFIRMATION, "confirm"),
+        (MailKind.PASSWORD_RESET, "reset-password"),
+        (MailKind.INVITATION, "invitations"),
+    ],
+)
+def test_a_link_is_built_from_the_setting_and_stands_in_the_body_only(
+    render: Render, kind: MailKind, path: str
+) -> None:
+    mail = render(kind)
+    link = f"https://store.punchcard.example/{path}/{LINK_TOKEN}"
+    assert link in text_of(mail).splitlines()
+    assert f'href="{link}"' in html_of(mail)
+    assert f"Token: {LINK_TOKEN}" in text_of(mail).splitlines()
+    assert "24 November 2026, 12:00 (UTC)" in text_of(mail)
+    assert not [name for name, value in mail.items() if LINK_TOKEN in value]
+
+
+def test_a_confirmation_says_nothing_that_whoever_signed_up_has_written(render: Render) -> None:
+    evil = {"email": "vic@acme.example", "name": "", "language": "en"}
+    mail = render(MailKind.CONFIRMATION, recipient=evil, organization_name="Win a car: evil.example")
+    assert "evil.example" not in str(mail)
+    assert "evil.example" in text_of(render(MailKind.INVITATION, organization_name="evil.example"))
+
+
+@pytest.mark.parametrize(
+    ("kind", "says"),
+    [
+        (MailKind.SIGN_UP_REPEATED, "It has an account already"),
+        (MailKind.INVITATION_IMPOSSIBLE, "has an account in another organization"),
+        (MailKind.PASSWORD_CHANGED, "You were signed out everywhere"),
+    ],
+)
+def test_a_notice_has_no_link_that_does_anything(render: Render, kind: MailKind, says: str) -> None:
+    mail = render(kind, sealed_token=None, expires_at=None)
+    assert says in text_of(mail)
+    assert says in html_of(mail)
+    assert LINK_TOKEN not in str(mail)
+
+
 @pytest.mark.parametrize("kind", list(MailKind))
 def test_headers(render: Render, examples: Examples, kind: MailKind) -> None:
     mail = render(kind)
 
     assert mail["Message-ID"] == "<dlv_1@punchcard.example>"
     assert mail["From"] == "Punchcard <store@punchcard.example>"
-    assert [address.addr_spec for address in mail["To"].addresses] == [examples[kind]["buyer"]["email"]]
+    assert [address.addr_spec for address in mail["To"].addresses] == [recipient_of(examples[kind])["email"]]
     assert mail["Auto-Submitted"] == "auto-generated"
     assert mail["X-Correlation-ID"] == "cor_1"
     assert "https://store.punchcard.example" in text_of(mail)

@@ -9,8 +9,9 @@ from accounts import storage
 from accounts.bootstrap import App
 from accounts.domain import emails
 from accounts.use_cases import _answers
+from accounts.use_cases._links import opened
 from chassis.persistence import Row, network_of, subject
-from kernel.errors import Kind, Refusal, conflict, invalid
+from kernel.errors import Kind, Refusal, conflict
 
 
 def sign_in(
@@ -32,7 +33,7 @@ def sign_in(
     Raises:
         Refusal: `invalid_credentials`; `too_many_attempts`; `password_unreadable`; `digest_in_use`.
     """
-    password, name = _opened(app, sealed_password), emails.normalised(email)
+    password, name = opened(app, sealed_password), emails.normalised(email)
     subjects = (subject("email", name), subject("address", network_of(client_address)))
     with app.database.reading() as reader:
         app.throttle.check(reader, subjects)
@@ -50,13 +51,6 @@ def sign_in(
         if not storage.add_session(transaction, session_digest, person["user_id"], expires_at):
             expires_at = _of_retry(storage.session(transaction, session_digest), person)["expires_at"]
     return {"expires_at": expires_at, **_answers.user_and_organization(person)}
-
-
-def _opened(app: App, sealed_password: str) -> str:
-    try:
-        return app.opener.open(sealed_password)
-    except ValueError as error:
-        raise invalid("password_unreadable", "The password was not sealed for accounts.", "sealed_password") from error
 
 
 def _rehashed(app: App, password_hash: str, password: str) -> str | None:

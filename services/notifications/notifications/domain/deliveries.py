@@ -29,6 +29,19 @@ class MailKind(StrEnum):
     REFUND = "refund"
     QUOTE = "quote"
     QUOTE_EXPIRING = "quote_expiring"
+    CONFIRMATION = "confirmation"
+    PASSWORD_RESET = "password_reset"  # noqa: S105  # the name of a mail
+    INVITATION = "invitation"
+    SIGN_UP_REPEATED = "sign_up_repeated"
+    INVITATION_IMPOSSIBLE = "invitation_impossible"
+    PASSWORD_CHANGED = "password_changed"  # noqa: S105  # the name of a mail
+
+
+#: What accounts.notice_issued.v1 may ask for; its purposes are the kinds.
+ACCOUNT_MAILS = (
+    MailKind.CONFIRMATION, MailKind.PASSWORD_RESET, MailKind.INVITATION, MailKind.SIGN_UP_REPEATED,
+    MailKind.INVITATION_IMPOSSIBLE, MailKind.PASSWORD_CHANGED,
+)  # fmt: skip
 
 
 class State(StrEnum):

@@ -13,7 +13,7 @@ from kernel.ids import new_id
 from notifications import storage
 from notifications.bootstrap import App
 from notifications.domain.deliveries import MailKind, State, cause_of, message_id_of
-from notifications.messages import PAYLOADS
+from notifications.messages import PAYLOADS, recipient_of
 
 
 def queue_receipts(app: App, events: Sequence[Event]) -> None:
@@ -66,25 +66,39 @@ def queue_quote_reminders(app: App, events: Sequence[Event]) -> None:
     _queue(app, events, MailKind.QUOTE_EXPIRING, itemgetter("order_id"))
 
 
+def queue_account_mails(app: App, events: Sequence[Event]) -> None:
+    """Accounts has links, or news of their accounts, for people."""
+    _queue_each(app, events, lambda data: MailKind(data["purpose"]), itemgetter("notice_id"))
+
+
 def _queue(app: App, events: Sequence[Event], kind: MailKind, subject: Callable[[Mapping[str, Any]], str]) -> None:
+    _queue_each(app, events, lambda _data: kind, subject)
+
+
+def _queue_each(
+    app: App,
+    events: Sequence[Event],
+    kind_of: Callable[[Mapping[str, Any]], MailKind],
+    subject: Callable[[Mapping[str, Any]], str],
+) -> None:
     with app.database.transaction() as tx:
         fresh = list(tx.accept_each(events))
         for event in fresh:
-            storage.add_delivery(tx, _delivery(app, event, kind, subject(event.data), tx.now))
+            storage.add_delivery(tx, _delivery(app, event, kind_of(event.data), subject(event.data), tx.now))
         if fresh:
             tx.after_commit(app.wake_sender)
 
 
 def _delivery(app: App, event: Event, kind: MailKind, subject_id: str, now: datetime) -> dict[str, Any]:
-    buyer = event.data["buyer"]
+    recipient = recipient_of(event.data)
     delivery_id = new_id("dlv")
     return {
         "id": delivery_id,
         "kind": kind,
         "cause": cause_of(kind, subject_id),
         "order_id": event.data.get("order_id"),
-        "recipient": buyer["email"],
-        "language": buyer["language"],
+        "recipient": recipient["email"],
+        "language": recipient["language"],
         "message_id": message_id_of(delivery_id, app.message_id_domain),
         "payload": json.dumps(PAYLOADS[kind].dump(event.data), separators=(",", ":")),
         "correlation_id": event.correlation_id,

@@ -96,6 +96,8 @@ def _render(app: App, delivery: Row) -> Mail:
     data = read_payload(kind, delivery["payload"])
     if kind is MailKind.CARD:
         data["claim_code"] = app.opener.open(data.pop("sealed_code"))
+    if data.get("sealed_token"):
+        data["token"] = app.opener.open(data.pop("sealed_token"))
     return app.renderer.render(
         kind,
         language=delivery["language"],
