@@ -16,6 +16,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from jinja2 import Environment, PackageLoader, select_autoescape
+from marshmallow import Schema, validate
 
 from chassis.messages import Event
 from chassis.persistence import Database
@@ -104,5 +105,17 @@ def _examples(entrypoint: Any, sealer: Sealer) -> Iterator[Event]:
                 name: sealer.seal(_SECRET) if name.startswith("sealed_") else value
                 for name, value in event_type.example.items()
             }
-            data = entrypoint.schema.load(example)
-            yield Event(new_id("evt"), event_type.name, datetime.now(UTC), data, f"preview of {event_type.name}")
+            for variant in _variants(entrypoint.schema, example):
+                data = entrypoint.schema.load(variant)
+                yield Event(new_id("evt"), event_type.name, datetime.now(UTC), data, f"preview of {event_type.name}")
+
+
+def _variants(schema: Schema, example: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The example for each purpose, where an event says which mail it is for."""
+    purpose = schema.fields.get("purpose")
+    if purpose is None:
+        yield example
+        return
+    (choice,) = (each for each in purpose.validators if isinstance(each, validate.OneOf))
+    for value in choice.choices:
+        yield {**example, "purpose": value}
