@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from chassis.messages import load_request
-from chassis.service import Consume, Rpc
+from chassis.service import Consume, Rpc, entrypoints
 from chassis.testing import event_example
 from kernel.errors import Refusal
 from punchcard.parts import SERVICES
@@ -26,18 +26,16 @@ EVENTS: dict[str, Any] = json.loads((PREVIOUS / "events.json").read_text())
 REQUESTS: dict[str, Any] = json.loads((PREVIOUS / "requests.json").read_text())
 
 
-def entrypoints(kind: type) -> Iterator[tuple[str, Any]]:
+def of_all_services(kind: type) -> Iterator[tuple[str, Any]]:
     """Every entrypoint of that kind with its service's name."""
     for name in SERVICES:
         service_class = getattr(import_module(f"{name}.service"), f"{name.capitalize()}Service")
-        for attribute in dir(service_class):
-            for entrypoint in getattr(getattr(service_class, attribute), "nameko_entrypoints", ()):
-                if isinstance(entrypoint, kind):
-                    yield f"{name}.{attribute}", entrypoint
+        for method, entrypoint in entrypoints(service_class, kind).items():
+            yield f"{name}.{method}", entrypoint
 
 
-HANDLERS = dict(entrypoints(Consume))
-METHODS = dict(entrypoints(Rpc))
+HANDLERS = dict(of_all_services(Consume))
+METHODS = dict(of_all_services(Rpc))
 
 
 def with_more(value: Any) -> Any:

@@ -152,6 +152,24 @@ class OrderQuery(PageQuery):
     purchase_order = PlainString(max_length=64)
 
 
+class OrderSearch(PageQuery):
+    """Orders that fit everything said; nothing said is all of them."""
+
+    number = PlainString(max_length=32)
+    buyer_email = PlainString(max_length=320)
+    organization_id = PlainString(max_length=64)
+    purchase_order_number = PlainString(max_length=64)
+    state = PlainString(max_length=40)
+    kind = fields.String(validate=validate.OneOf(["order", "quote"]))
+    last4 = fields.String(
+        validate=validate.Regexp(r"[0-9]{4}\Z", error="The last four digits of the card."),
+        metadata={"description": "Of a card that was tried"},
+    )
+    provider_id = PlainString(max_length=64, metadata={"description": "The provider's id of a charge or refund"})
+    reference = PlainString(max_length=64, metadata={"description": "A payment reference"})
+    bank_reference = PlainString(max_length=64, metadata={"description": "The bank's own, or the check's number"})
+
+
 class CardQuery(PageQuery):
     """The cards that your organisation bought, or those it claimed."""
 

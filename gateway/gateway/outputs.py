@@ -446,6 +446,54 @@ class DeadLetter(Schema):
     )
 
 
+class NamedOrganization(Schema):
+    """An organisation."""
+
+    id = _TEXT(required=True)
+    name = _TEXT(required=True)
+
+
+class NamedBuyer(Schema):
+    """Who placed an order."""
+
+    email = _TEXT(required=True)
+    name = _TEXT(required=True)
+
+
+class OrderInShort(Schema):
+    """An order as a search shows it to staff. `problem`: a person must look at it."""
+
+    id = _TEXT(required=True)
+    number = _TEXT(required=True)
+    kind = _TEXT(required=True)
+    state = _TEXT(required=True)
+    organization = fields.Nested(NamedOrganization, required=True)
+    buyer = fields.Nested(NamedBuyer, required=True)
+    total = money(required=True)
+    payment_method = _TEXT(required=True)
+    card_last4 = _maybe(_TEXT)
+    purchase_order_number = _maybe(_TEXT)
+    placed_at = _WHEN(required=True)
+    paid_at = _maybe(_WHEN)
+    problem = _maybe(_TEXT)
+
+
+class TimelineStep(Schema):
+    """Something that happened. `by`, for staff: who of them did it."""
+
+    service = _TEXT(required=True)
+    happened_at = _WHEN(required=True)
+    what = _TEXT(required=True)
+    details = fields.Dict(required=True)
+    by = _maybe(_TEXT)
+
+
+class Timeline(Schema):
+    """What happened to an order, oldest first."""
+
+    items = fields.List(fields.Nested(TimelineStep), required=True)
+
+
 class AuditEntry(Schema):
     """Who changed what. Without an actor the store did it by itself."""
 

@@ -150,6 +150,13 @@ AUDIT_ENTRY = {
     "organization_id": "org_acme", "actor_id": "usr_ada", "actor_email": "ada@acme.example", "actor_role": "admin",
     "details": {"credits": 5}, "correlation_id": "cor_1",
 }  # fmt: skip
+ORDER_IN_SHORT = {
+    "id": "ord_1", "number": "PC-1", "kind": "order", "state": "paid", "organization": {"id": "org_a", "name": "Acme"},
+    "buyer": {"email": "ada@acme.example", "name": "=Ada"}, "total": usd(12000), "payment_method": "card",
+    "card_last4": "4242", "purchase_order_number": None, "placed_at": "2026-11-22T12:00:00.000Z", "paid_at": None,
+    "problem": None,
+}  # fmt: skip
+STEP = {"happened_at": "2026-11-22T12:00:00.000Z", "what": "order.placed", "details": {"number": "PC-1"}, "by": None}
 SPENT = {"id": "ltx_1", "organization_id": "org_acme", "credits": 30, "balance": 90}
 GRANTED = {**SPENT, "expires_at": "2027-01-31T00:00:00.000Z"}
 
@@ -211,6 +218,9 @@ REPLIES: dict[str, Any] = {
     "cart.get_refund": REFUND,
     "cart.list_dead_letters": page_of(DEAD_LETTER),
     "cart.replay_dead_letters": {"replayed": 1, "remaining": 0},
+    "cart.search_orders": page_of(ORDER_IN_SHORT),
+    "payments.find_orders": {"order_ids": ["ord_1"]},
+    **{f"{name}.order_timeline": {"items": [STEP]} for name in SERVICES},
     **{f"{name}.list_audit": {"items": [AUDIT_ENTRY], "more": False} for name in SERVICES},
     **{f"health.{name}": {} for name in SERVICES},
 }

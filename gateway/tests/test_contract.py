@@ -103,6 +103,16 @@ REQUESTS: dict[str, tuple[str, str, Any]] = {
         "POST", "/v1/admin/orders/ord_1/refund", {"reason": "Bought twice", "claimed": "refund_anyway"}
     ),
     "cart.get_refund": ("GET", "/v1/admin/orders/ord_1/refund", None),
+    "cart.search_orders": (
+        "GET",
+        "/v1/admin/orders?number=n&buyer_email=e&organization_id=o&purchase_order_number=p&state=paid&kind=order"
+        "&last4=4242&limit=5&cursor=c",
+        None,
+    ),
+    "payments.find_orders": (
+        "GET", "/v1/admin/orders?last4=4242&provider_id=ch_1&reference=r&bank_reference=b", None
+    ),
+    **{f"{service}.order_timeline": ("GET", "/v1/orders/ord_1/timeline", None) for service in SERVICES},
     **{
         f"{service}.list_audit": (
             "GET",

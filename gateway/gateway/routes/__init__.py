@@ -3,6 +3,7 @@
 from gateway.routes import (
     admin,
     admin_credits,
+    admin_orders,
     admin_organizations,
     admin_payments,
     audit_trail,
@@ -33,6 +34,7 @@ BLUEPRINTS = (
     webhooks.routes,
     admin.routes,
     admin_credits.routes,
+    admin_orders.routes,
     admin_payments.routes,
     audit_trail.routes,
     admin_organizations.routes,

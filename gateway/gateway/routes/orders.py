@@ -9,6 +9,7 @@ from flask import Response
 from marshmallow import INCLUDE, Schema, fields, validate
 
 from gateway import inputs, outputs
+from gateway.timeline import timeline
 from gateway.web import Blueprint, answer, ask, backend, client_address, given, needs_key, page, replayed
 from kernel.errors import Kind, Refusal
 
@@ -102,6 +103,14 @@ def list_orders(query: dict[str, Any]) -> Response:
 def get(order_id: str) -> Response:
     """One order, with the support credit cards that came of it."""
     return answer(_with_cards([ask("cart", "get_order", {"id": order_id})])[0])
+
+
+@routes.route("/<id:order_id>/timeline", methods=["GET"])
+@routes.response(200, outputs.Timeline)
+def get_timeline(order_id: str) -> Response:
+    """Every attempt, mail, refund and claim, oldest first."""
+    ask("cart", "get_order", {"id": order_id})  # whoever may not see the order is told so before anybody else is asked
+    return answer(timeline(order_id))
 
 
 @routes.route("/<id:order_id>/cancel", methods=["POST"])

@@ -14,7 +14,7 @@ from apispec import APISpec
 from apispec.ext.marshmallow import MarshmallowPlugin
 from marshmallow import Schema
 
-from chassis import audit_trail
+from chassis import audit_trail, timeline
 from chassis.messages import EventType, dump_checked
 from chassis.messaging import dead_letters, state
 from chassis.service import Rpc, Service, entrypoints
@@ -25,6 +25,7 @@ _COMMON_EXAMPLES: Mapping[str, Mapping[str, Any]] = {
     **audit_trail.RPC_EXAMPLES,
     **dead_letters.RPC_EXAMPLES,
     **state.RPC_EXAMPLES,
+    **timeline.RPC_EXAMPLES,
     "health": {"request": {}, "reply": {"service": "credits"}},
 }
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import timedelta
 from typing import Any, ClassVar, TypeVar
 
@@ -18,13 +18,14 @@ from marshmallow import Schema, fields
 from nameko.exceptions import ContainerBeingKilled
 from nameko.extensions import DependencyProvider, Entrypoint
 
-from chassis import audit_trail, context
+from chassis import audit_trail, context, timeline
 from chassis.bus import BusServer
 from chassis.messages import RequestSchema
 from chassis.messaging import dead_letters
 from chassis.messaging.dead_letters import DeadLetters, Selection
 from chassis.messaging.state import MessagingState, messaging_state
 from chassis.messaging.topology import Subscription
+from chassis.persistence.database import Reader
 from chassis.persistence.tables import DEAD_LETTER, IDEMPOTENCY_KEY, INBOX, OUTBOX
 from chassis.rpc.requests import Call
 from chassis.runtime import Runtime
@@ -244,6 +245,16 @@ class Service:
                   (OUTBOX, "sent_at", 2), (INBOX, "handled_at", 30), (DEAD_LETTER, "parked_at", 30),
                   (IDEMPOTENCY_KEY, "created_at", 30))  # fmt: skip
 
+    def find_steps(self, reader: Reader, order_id: str, organization_id: str | None) -> Iterable[timeline.Step]:
+        """The steps of an order that the service knows of; one that does something for orders says which.
+
+        Args:
+            reader: the database.
+            order_id: the order.
+            organization_id: whose it must be; None for anybody's.
+        """
+        return ()
+
     @rpc(request=RequestSchema(), reply=HealthReply(), anonymous=True)
     def health(self, call: Call) -> dict[str, str]:
         """Whether the bus, a worker and the database answer."""
@@ -275,6 +286,12 @@ class Service:
         """Who changed what: all of it for staff, what concerns their organisation for admins."""
         with self.app.database.reading() as reader:
             return audit_trail.list_audit(reader, call.caller, **call.data)
+
+    @rpc(request=timeline.OrderTimelineRequest(), reply=timeline.OrderTimeline())
+    def order_timeline(self, call: Call) -> dict[str, Any]:
+        """What this service did for an order: all of it for staff, that of their own for customers."""
+        with self.app.database.reading() as reader:
+            return timeline.order_timeline(reader, call.caller, call.data["order_id"], self.find_steps)
 
     def _dead_letters(self) -> DeadLetters:
         return DeadLetters(self.runtime.database, self.runtime.broker_uri)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from accounts import messages
@@ -23,6 +24,7 @@ from accounts.use_cases.issue_links import issue_links
 from accounts.use_cases.list_addresses import list_addresses
 from accounts.use_cases.list_api_keys import list_api_keys
 from accounts.use_cases.order_facts import order_facts
+from accounts.use_cases.order_steps import order_steps
 from accounts.use_cases.request_password_reset import request_password_reset
 from accounts.use_cases.reset_password import reset_password
 from accounts.use_cases.revoke_api_key import revoke_api_key
@@ -34,7 +36,9 @@ from accounts.use_cases.sign_up import sign_up
 from accounts.use_cases.sweep_sessions import sweep_sessions
 from accounts.use_cases.update_address import update_address
 from chassis.messages import Event
+from chassis.persistence import Reader
 from chassis.service import Call, Provided, Service, consume_many, every, rpc
+from chassis.timeline import Step
 
 _HOUR_S = 3600.0
 #: For what a process left behind that died between the commit and the wake-up.
@@ -47,6 +51,12 @@ class AccountsService(Service):
     name = "accounts"
     app = Provided(bootstrap)
     kept_days = (*Service.kept_days, (FAILURE, "last_failed_at", 1), (LINK, "requested_at", 30))
+
+    def find_steps(self, reader: Reader, order_id: str, organization_id: str | None) -> Iterable[Step]:
+        """The steps of an order."""
+        return order_steps(reader, order_id, organization_id)
+
+    kept_days = (*Service.kept_days, (FAILURE, "last_failed_at", 1))
 
     @rpc(request=messages.SignIn(), reply=messages.SignedIn(), anonymous=True)
     def sign_in(self, call: Call) -> dict[str, Any]:

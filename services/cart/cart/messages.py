@@ -9,7 +9,7 @@ from marshmallow import ValidationError, fields, validate
 from cart.domain.cart import DESTINATIONS
 from cart.domain.order import State
 from cart.domain.refund import DECISIONS, RefundState
-from chassis.messages import EventType, PlainString, RequestSchema, StrictInteger, TolerantSchema, money
+from chassis.messages import EventType, PlainString, RequestSchema, StrictInteger, TolerantSchema, UtcDateTime, money
 from kernel.card_numbers import contains_card_number
 
 #: Far above any product's own limit; keeps a number that no database column holds out of the rules.
@@ -140,6 +140,20 @@ class ListOrders(RequestSchema):
     purchase_order = PlainString(max_length=64, allow_none=True, load_default=None)
     limit = StrictInteger(load_default=20, validate=validate.Range(min=1, max=100))
     cursor = fields.String(allow_none=True, load_default=None, validate=validate.Length(max=200))
+
+
+class SearchOrders(RequestSchema):
+    """Orders and quotes of any organisation that fit everything said; for staff."""
+
+    ids = fields.List(_identifier(), validate=validate.Length(max=1000))
+    number = PlainString(max_length=32)
+    buyer_email = PlainString(max_length=320)
+    organization_id = PlainString(max_length=64)
+    purchase_order_number = PlainString(max_length=64)
+    state = fields.String(validate=validate.OneOf([str(state) for state in State]))
+    kind = fields.String(validate=validate.OneOf(["order", "quote"]))
+    limit = StrictInteger(load_default=20, validate=validate.Range(min=1, max=100))
+    cursor = fields.String(validate=validate.Length(max=200))
 
 
 class RefundOrder(RequestSchema):
@@ -317,6 +331,45 @@ class OrderList(RequestSchema):
     """A page of orders."""
 
     items = fields.List(fields.Nested(OrderReply), required=True)
+    next = fields.String(required=True, allow_none=True)
+
+
+class OrderOwner(RequestSchema):
+    """Whose order it is."""
+
+    id = fields.String(required=True)
+    name = fields.String(required=True)
+
+
+class OrderBuyer(RequestSchema):
+    """Who placed it."""
+
+    email = fields.String(required=True)
+    name = fields.String(required=True)
+
+
+class OrderInShort(RequestSchema):
+    """An order as a search shows it to staff. `problem`: a person must look at it."""
+
+    id = fields.String(required=True)
+    number = fields.String(required=True)
+    kind = fields.String(required=True)
+    state = fields.String(required=True)
+    organization = fields.Nested(OrderOwner, required=True)
+    buyer = fields.Nested(OrderBuyer, required=True)
+    total = money(required=True)
+    payment_method = fields.String(required=True)
+    card_last4 = fields.String(required=True, allow_none=True)
+    purchase_order_number = fields.String(required=True, allow_none=True)
+    placed_at = UtcDateTime(required=True)
+    paid_at = UtcDateTime(required=True, allow_none=True)
+    problem = fields.String(required=True, allow_none=True)
+
+
+class FoundOrders(RequestSchema):
+    """A page of them."""
+
+    items = fields.List(fields.Nested(OrderInShort), required=True)
     next = fields.String(required=True, allow_none=True)
 
 
@@ -834,6 +887,26 @@ RPC_EXAMPLES: dict[str, dict[str, Any]] = {
         "reply": {"order": {**_ORDER, "quote_id": _QUOTED["order_id"]}, "replayed": False, "status": 201},
     },
     "get_order": {"request": {"id": _ORDER["id"]}, "reply": _ORDER},
+    "search_orders": {
+        "request": {
+            "ids": ["ord_01KAMR3Z5T8XQ0V7M2N4P6R8S0"], "number": "PC-2026-000123", "buyer_email": "ada@acme.example",
+            "organization_id": "org_01", "purchase_order_number": "PO-77", "state": "fulfilled", "kind": "order",
+            "limit": 20, "cursor": "Zm9v",
+        },
+        "reply": {
+            "items": [
+                {
+                    "id": "ord_01KAMR3Z5T8XQ0V7M2N4P6R8S0", "number": "PC-2026-000123", "kind": "order",
+                    "state": "fulfilled", "organization": {"id": "org_01", "name": "Acme"},
+                    "buyer": {"email": "ada@acme.example", "name": "Ada Buyer"},
+                    "total": {"amount_minor": 12000, "currency": "USD"}, "payment_method": "card",
+                    "card_last4": "4242", "purchase_order_number": "PO-77", "problem": None,
+                    "placed_at": "2026-11-22T12:00:00.000Z", "paid_at": "2026-11-22T12:00:01.000Z",
+                }
+            ],
+            "next": None,
+        },
+    },
     "list_orders": {
         "request": {"state": "paid", "kind": "order", "purchase_order": "PO-77", "limit": 20, "cursor": None},
         "reply": {"items": [_ORDER], "next": None},

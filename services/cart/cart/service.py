@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from cart import messages
@@ -19,16 +20,20 @@ from cart.use_cases.hand_over_lines import hand_over_lines
 from cart.use_cases.list_orders import list_orders
 from cart.use_cases.note_receipt import note_receipt
 from cart.use_cases.order_facts import order_facts
+from cart.use_cases.order_steps import order_steps
 from cart.use_cases.place_order import place_order
 from cart.use_cases.refund_order import refund_order
 from cart.use_cases.remove_line import remove_line
 from cart.use_cases.resume_orders import resume_orders
 from cart.use_cases.resume_refunds import resume_refunds
+from cart.use_cases.search_orders import search_orders
 from cart.use_cases.settle_order import settle_orders_by_event
 from cart.use_cases.settle_refund import FAILED, SUCCEEDED, end_refund_by_event
 from cart.use_cases.update_line import update_line
 from chassis.messages import Event
+from chassis.persistence import Reader
 from chassis.service import Call, Provided, Service, consume, consume_many, every, rpc
+from chassis.timeline import Step
 
 
 class CartService(Service):
@@ -36,6 +41,10 @@ class CartService(Service):
 
     name = "cart"
     app = Provided(bootstrap)
+
+    def find_steps(self, reader: Reader, order_id: str, organization_id: str | None) -> Iterable[Step]:
+        """The steps of an order."""
+        return order_steps(reader, order_id, organization_id)
 
     @rpc(request=messages.GetCart(), reply=messages.CartReply())
     def get_cart(self, call: Call) -> dict[str, Any]:
@@ -91,6 +100,11 @@ class CartService(Service):
     def list_orders(self, call: Call) -> dict[str, Any]:
         """The orders of the caller's organisation."""
         return list_orders(self.app, call.caller, **call.data)
+
+    @rpc(request=messages.SearchOrders(), reply=messages.FoundOrders())
+    def search_orders(self, call: Call) -> dict[str, Any]:
+        """Orders of any organisation; for staff."""
+        return search_orders(self.app, call.caller, **call.data)
 
     @rpc(request=messages.OrderFactsPage(), reply=messages.OrderFacts())
     def order_facts(self, call: Call) -> dict[str, Any]:

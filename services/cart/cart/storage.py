@@ -584,6 +584,29 @@ def _stands_as(state: str, now: datetime) -> sa.ColumnElement[bool]:
     return is_it
 
 
+def search_orders(
+    reader: Reader, wanted: Mapping[str, str], ids: Sequence[str] | None, limit: int, cursor: str | None
+) -> tuple[Sequence[Row], str | None]:
+    """One page of everybody's orders without their lines, newest first.
+
+    Args:
+        reader: where to ask.
+        wanted: columns and the values they must have.
+        ids: which they must be among; None for any.
+        limit: orders at most.
+        cursor: of the page before.
+
+    Raises:
+        Refusal: `invalid_cursor`.
+    """
+    state = [_stands_as(value, reader.now) for column, value in wanted.items() if column == "state"]
+    others = [ORDERS.c[column] == value for column, value in wanted.items() if column != "state"]
+    query = sa.select(ORDERS).where(*state, *others)
+    if ids is not None:
+        query = query.where(ORDERS.c.id.in_(ids))
+    return page(reader, query, ORDERS.c.id, limit, cursor)
+
+
 def move_order(transaction: Transaction, order_id: str, target: State, **values: Any) -> None:
     """Bring a locked order to a state, if it is in one from which that may be."""
     transaction.write(_moving(target, tuple(values)), order_id=order_id, **values)

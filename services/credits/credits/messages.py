@@ -474,6 +474,7 @@ class CardClaimed(Schema):
     issuer = fields.Nested(Party, required=True)
     buyer = fields.Nested(Buyer, required=True)
     claimant = fields.Nested(Party, required=True)
+    order_id = _string()
 
 
 class CardEnded(Schema):
@@ -542,6 +543,7 @@ CARD_CLAIMED = EventType(
         "issuer": _ACME,
         "buyer": _ADA,
         "claimant": _BOLT,
+        "order_id": "ord_01K0",
     },
 )
 _ENDED = {

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from chassis.messages import Event
+from chassis.persistence import Reader
 from chassis.service import Call, Provided, Service, consume_many, every, rpc
+from chassis.timeline import Step
 from credits import messages
 from credits.bootstrap import bootstrap
 from credits.storage.tables import FAILURE
@@ -21,6 +24,7 @@ from credits.use_cases.grant_credits import grant_credits
 from credits.use_cases.list_cards import list_cards
 from credits.use_cases.list_entries import list_entries
 from credits.use_cases.order_facts import order_facts
+from credits.use_cases.order_steps import order_steps
 from credits.use_cases.preview_card import preview_card
 from credits.use_cases.recall_card import recall_card
 from credits.use_cases.reconcile import credit_totals, reconcile
@@ -33,6 +37,11 @@ class CreditsService(Service):
 
     name = "credits"
     app = Provided(bootstrap)
+
+    def find_steps(self, reader: Reader, order_id: str, organization_id: str | None) -> Iterable[Step]:
+        """The steps of an order."""
+        return order_steps(reader, order_id, organization_id)
+
     kept_days = (*Service.kept_days, (FAILURE, "last_failed_at", 1))
 
     @rpc(request=messages.Nothing(), reply=messages.Balance())

@@ -66,7 +66,7 @@ def test_claim_moves_the_credits_and_tells_the_issuer(desk):
             "card_id": card_id, "number_masked": codes.masked(number), "credits": 300,
             "claimed_at": "2026-11-22T13:00:00.000Z", "issuer": {"id": "org_acme", "name": "Acme"},
             "buyer": {"email": "ada@acme.example", "name": "Ada Buyer", "language": "en"},
-            "claimant": {"id": "org_bolt", "name": "Bolt"},
+            "claimant": {"id": "org_bolt", "name": "Bolt"}, "order_id": "ord_1",
         }
     ]  # fmt: skip
     assert get_balance(desk.app, desk.bolt)["balance"] == 300

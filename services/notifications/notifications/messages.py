@@ -130,6 +130,7 @@ class CardClaimed(TolerantSchema):
     issuer = fields.Nested(Organization, required=True)
     buyer = fields.Nested(Buyer, required=True)
     claimant = fields.Nested(Organization, required=True)
+    order_id = fields.String(load_default=None, allow_none=True)  # not told by releases before this one
 
 
 class Instructions(TolerantSchema):

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from chassis.messages import Event
+from chassis.persistence import Reader
 from chassis.service import Call, Provided, Service, consume_many, every, rpc
+from chassis.timeline import Step
 from notifications import messages
 from notifications.bootstrap import bootstrap
 from notifications.use_cases.list_deliveries import list_deliveries
+from notifications.use_cases.order_steps import order_steps
 from notifications.use_cases.queue_mail import (
     queue_account_mails,
     queue_cards,
@@ -29,6 +33,10 @@ class NotificationsService(Service):
 
     name = "notifications"
     app = Provided(bootstrap)
+
+    def find_steps(self, reader: Reader, order_id: str, organization_id: str | None) -> Iterable[Step]:
+        """The steps of an order."""
+        return order_steps(reader, order_id, organization_id)
 
     @consume_many("cart.order_paid.v1", messages.OrderPaid())
     def on_order_paid(self, events: list[Event]) -> None:

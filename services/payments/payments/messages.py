@@ -111,6 +111,26 @@ class RecordReceipt(RequestSchema):
             raise ValidationError("Give either reference or order_id.", "reference")
 
 
+class FindOrders(RequestSchema):
+    """Orders by what stands on a statement of a bank, a card or the provider; for staff."""
+
+    last4 = fields.String(validate=validate.Regexp(r"[0-9]{4}\Z"))
+    provider_id = PlainString(max_length=64)
+    reference = PlainString(max_length=64)
+    bank_reference = PlainString(max_length=64)
+
+    @validates_schema
+    def _something(self, data: dict[str, Any], **options: Any) -> None:
+        if not data:
+            raise ValidationError("Say what to look for.")
+
+
+class FoundOrders(TolerantSchema):
+    """The orders that fit, newest first; the newest only, if there are very many."""
+
+    order_ids = fields.List(fields.String(), required=True)
+
+
 class ListReview(RequestSchema):
     """A page of the money that had nothing to pay for, for staff."""
 
@@ -551,6 +571,15 @@ RPC_EXAMPLES: dict[str, dict[str, Any]] = {
             "bank_reference": "2026-11-30/0017",
         },
         "reply": {"receipt": _RECEIPT, "payment": _PROGRESS, "replayed": False},
+    },
+    "find_orders": {
+        "request": {
+            "last4": "4242",
+            "provider_id": "ch_1",
+            "reference": "RF84PC2026000123",
+            "bank_reference": "B-2026-77",
+        },
+        "reply": {"order_ids": ["ord_01KAMR3Z5T8XQ0V7M2N4P6R8S0"]},
     },
     "list_review": {
         "request": {"reason": "order_cancelled", "order_id": _ORDER, "limit": 20, "cursor": None},

@@ -15,7 +15,7 @@ from chassis.persistence import Reader, Row, Transaction, UtcDateTimeColumn
 from chassis.persistence.paging import page
 from payments.domain.remittances import Reason
 from payments.domain.states import ENTERED_FROM, RefundState, State
-from payments.storage import ATTEMPT, INTENT, METADATA, sum_of_refunds
+from payments.storage import ATTEMPT, INTENT, METADATA, REFUND, sum_of_refunds
 
 _COMPLETES = sa.text("completes")
 _REASONS = ", ".join(f"'{reason}'" for reason in Reason)
@@ -276,3 +276,30 @@ def page_of_intents(reader: Reader, limit: int, cursor: str | None) -> tuple[Seq
         sum_of_refunds(RefundState.SUCCEEDED),
     )
     return page(reader, query, INTENT.c.id, limit, cursor)
+
+
+def find_orders(
+    reader: Reader,
+    limit: int,
+    *,
+    last4: str | None,
+    provider_id: str | None,
+    reference: str | None,
+    bank_key: str | None,
+) -> list[str]:
+    """The orders whose payment has all of what is not None, newest first."""
+    query = sa.select(INTENT.c.order_id)
+    if last4 is not None:
+        query = query.where(_has(ATTEMPT, ATTEMPT.c.card_last4 == last4))
+    if provider_id is not None:
+        charged = _has(ATTEMPT, ATTEMPT.c.provider_charge_id == provider_id)
+        query = query.where(sa.or_(charged, _has(REFUND, REFUND.c.provider_refund_id == provider_id)))
+    if reference is not None:
+        query = query.where(_has(INSTRUCTIONS, INSTRUCTIONS.c.reference == reference))
+    if bank_key is not None:
+        query = query.where(_has(RECEIPT, RECEIPT.c.bank_key == bank_key))
+    return [row["order_id"] for row in reader.all(query.order_by(INTENT.c.id.desc()).limit(limit))]
+
+
+def _has(table: sa.Table, condition: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
+    return sa.exists().where(table.c.intent_id == INTENT.c.id, condition)

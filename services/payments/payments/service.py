@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
+from chassis.persistence import Reader
 from chassis.service import Call, Provided, Service, every, rpc
+from chassis.timeline import Step
 from payments import messages
 from payments.bootstrap import bootstrap
 from payments.storage import WEBHOOK_EVENT
 from payments.use_cases.chase_remittances import chase_remittances
 from payments.use_cases.collect import collect
+from payments.use_cases.find_orders import find_orders
 from payments.use_cases.get_intent import get_intent
 from payments.use_cases.issue_instructions import issue_instructions
 from payments.use_cases.list_review import list_review
 from payments.use_cases.order_facts import order_facts
+from payments.use_cases.order_steps import order_steps
 from payments.use_cases.pay_by_card import pay_by_card
 from payments.use_cases.receive_webhook import receive_webhook
 from payments.use_cases.record_receipt import record_receipt
@@ -30,6 +35,11 @@ class PaymentsService(Service):
 
     name = "payments"
     app = Provided(bootstrap)
+
+    def find_steps(self, reader: Reader, order_id: str, organization_id: str | None) -> Iterable[Step]:
+        """The steps of an order."""
+        return order_steps(reader, order_id, organization_id)
+
     #: A webhook is signed when it is sent, and sent for three days at most: its id need not be kept for ever.
     kept_days = (*Service.kept_days, (WEBHOOK_EVENT, "received_at", 30))
 
@@ -63,6 +73,11 @@ class PaymentsService(Service):
     def list_review(self, call: Call) -> dict[str, Any]:
         """Money that had nothing to pay for; for staff."""
         return list_review(self.app, call.caller, **call.data)
+
+    @rpc(request=messages.FindOrders(), reply=messages.FoundOrders())
+    def find_orders(self, call: Call) -> dict[str, Any]:
+        """Orders by what stands on a statement; for staff."""
+        return find_orders(self.app, call.caller, **call.data)
 
     @rpc(request=messages.GetIntent(), reply=messages.IntentReply(), anonymous=True)
     def get_intent(self, call: Call) -> dict[str, Any]:

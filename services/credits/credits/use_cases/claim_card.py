@@ -89,4 +89,5 @@ def _card_claimed(tx: Transaction, caller: Identity, card: Mapping[str, Any]) ->
         "issuer": {"id": card["issuer_id"], "name": card["issuer_name"]},
         "buyer": {"email": card["buyer_email"], "name": card["buyer_name"], "language": card["buyer_language"]},
         "claimant": {"id": caller.organization_id, "name": caller.organization},
+        "order_id": card["order_id"],
     }
