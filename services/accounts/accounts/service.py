@@ -56,8 +56,6 @@ class AccountsService(Service):
         """The steps of an order."""
         return order_steps(reader, order_id, organization_id)
 
-    kept_days = (*Service.kept_days, (FAILURE, "last_failed_at", 1))
-
     @rpc(request=messages.SignIn(), reply=messages.SignedIn(), anonymous=True)
     def sign_in(self, call: Call) -> dict[str, Any]:
         """Begin a session."""
