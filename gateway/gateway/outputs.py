@@ -275,6 +275,14 @@ class QuoteShown(Schema):
     order_id = _maybe(_TEXT, metadata={"description": "The order that it became"})
 
 
+class NextAction(Schema):
+    """What the payer must do before the card is charged (3-D Secure): then resume with POST payment."""
+
+    type = _TEXT(required=True, metadata={"description": "redirect"})
+    url = _TEXT(required=True, metadata={"description": "Of the payment provider; for the payer's browser"})
+    expires_at = _WHEN(required=True)
+
+
 class Order(Schema):
     """An order or a quote."""
 
@@ -295,7 +303,7 @@ class Order(Schema):
     paid_at = _maybe(_WHEN)
     fulfilled_at = _maybe(_WHEN)
     cancel_reason = _maybe(_TEXT)
-    next_action = _maybe(fields.Raw)
+    next_action = fields.Nested(NextAction, allow_none=True, required=True)
     quote_id = _TEXT(allow_none=True, metadata={"description": "The quote that it was made from"})
     quote = fields.Nested(QuoteShown, allow_none=True)
     support_cards = fields.List(

@@ -45,7 +45,8 @@ _CANCELLED_REPLY = _CancelledReply()
     headers=_LOCATION,
 )  # fmt: skip
 @routes.alt_response(
-    202, schema=outputs.Order, description="Placed; the payment is not settled yet: poll", headers=_LOCATION,
+    202, schema=outputs.Order, description="Placed; the payment is not settled yet: do the next_action, or poll",
+    headers=_LOCATION,
     success=True,
 )  # fmt: skip
 @routes.alt_response(402, "PAYMENT_REQUIRED")
@@ -144,7 +145,10 @@ def cancel(_body: dict[str, Any], order_id: str, idempotency_key: str) -> Respon
 @routes.alt_response(409, "CONFLICT")
 @routes.arguments(inputs.ChangedPayment())
 def change_payment(body: dict[str, Any], order_id: str, idempotency_key: str) -> Response:
-    """Pay in another way for an order that awaits a wire or check. After a decline it awaits it as before."""
+    """Pay in another way for an unpaid order; a card that is under way is given up first. Or resume it, once its payer
+    has confirmed it: method `card` and nothing else. An order that was to be paid by wire or check awaits that again
+    after a decline.
+    """
     reply = ask(
         "cart",
         "change_payment",

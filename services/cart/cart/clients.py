@@ -138,6 +138,8 @@ class Payments:
         Returns:
             What came of it; `UNKNOWN` if payments did not answer.
         """
+        if order.payment_round:
+            return self._change(order)
         if order.payment_method != "card":
             return self._ask("issue_instructions", _what_to_await(order))
         if order.attempt_id is not None:
@@ -146,6 +148,30 @@ class Payments:
             }  # fmt: skip
             return replace(self._ask("pay_by_card", request), attempt_id=order.attempt_id)
         return self._ask("collect", {**_what_to_collect(order), "provider_token": order.provider_token})
+
+    def check(self, organization_id: str, method: str) -> None:
+        """Whether payments may be made so now.
+
+        Raises:
+            Refusal: `payment_method_unavailable`; `unavailable`.
+        """
+        request = {"organization_id": organization_id, "method": method}
+        self._rpc.call("payments", "check_payment", request, reply=messages.PaymentMayBe())
+
+    def _change(self, order: Order) -> Intent:
+        """Have the card that is under way given up, and the order paid in another way.
+
+        No refusal ends it, since the card may still be charged: it is asked for again until payments has said what
+        came of both.
+        """
+        request = {
+            **_what_to_await(order), "round": order.payment_round, "attempt_id": order.attempt_id,
+            "provider_token": order.provider_token,
+        }  # fmt: skip
+        intent = self._ask("change_payment", request)
+        if intent.intent_id is None:
+            return UNKNOWN
+        return replace(intent, attempt_id=order.attempt_id, round=order.payment_round)
 
     def _ask(self, method: str, request: dict[str, Any]) -> Intent:
         try:
@@ -260,4 +286,5 @@ def as_intent(data: dict[str, Any], state: str) -> Intent:
         decline=Decline(**decline) if decline else None,
         method=data.get("method"),
         instructions=data.get("instructions"),
+        next_action=data.get("next_action"),
     )

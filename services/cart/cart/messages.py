@@ -306,6 +306,7 @@ class OrderReply(RequestSchema):
     paid_at = _moment(required=True, allow_none=True)
     fulfilled_at = _moment(required=True, allow_none=True)
     cancel_reason = fields.String(required=True, allow_none=True)
+    #: ``{"type": "redirect", "url", "expires_at"}`` while the payer must confirm the payment (3-D Secure).
     next_action = fields.Dict(required=True, allow_none=True)
     quote_id = fields.String(allow_none=True)
     quote = fields.Nested(QuoteReply, allow_none=True)
@@ -668,10 +669,16 @@ class Instructions(TolerantSchema):
     pay_to = fields.Dict(keys=fields.String(), values=fields.String(), required=True)
 
 
-class IntentReply(TolerantSchema):
-    """Reply of ``payments.collect``, ``payments.void`` and ``payments.get_intent``."""
+class NextAction(TolerantSchema):
+    """What the payer must do before the card is charged."""
 
-    """Reply of ``payments.collect``, ``issue_instructions``, ``pay_by_card`` and ``get_intent``."""
+    type = fields.String(required=True)
+    url = fields.String(required=True)
+    expires_at = _moment(required=True)
+
+
+class IntentReply(TolerantSchema):
+    """Reply of ``payments.collect``, ``issue_instructions``, ``change_payment``, ``void`` and ``get_intent``."""
 
     intent_id = fields.String(required=True)
     state = fields.String(required=True)
@@ -680,6 +687,11 @@ class IntentReply(TolerantSchema):
     amount = money(allow_none=True, load_default=None)
     method = fields.String(allow_none=True, load_default=None)
     instructions = fields.Nested(Instructions, allow_none=True, load_default=None)
+    next_action = fields.Nested(NextAction, allow_none=True, load_default=None)
+
+
+class PaymentMayBe(TolerantSchema):
+    """Reply of ``payments.check_payment``."""
 
 
 class PaymentCaptured(TolerantSchema):

@@ -142,6 +142,8 @@ ORDERS = sa.Table(
     sa.Column("time_zone", sa.String(64)),
     sa.Column("converted_to", sa.String(64)),
     sa.Column("reminded_at", UtcDateTimeColumn),
+    sa.Column("next_action", sa.JSON(none_as_null=True)),
+    sa.Column("payment_round", sa.Integer, nullable=False, server_default="0"),
     sa.UniqueConstraint("number", name="orders_number"),
     sa.CheckConstraint("kind IN ('order', 'quote')", name="orders_kind"),
     sa.CheckConstraint(
@@ -633,6 +635,22 @@ def await_payment(transaction: Transaction, order_id: str, **values: Any) -> Non
         sa.update(ORDERS)
         .where(ORDERS.c.id == order_id, waits)
         .values(state=str(State.AWAITING_PAYMENT), **values)
+    )  # fmt: skip
+
+
+def pay_otherwise(transaction: Transaction, order_id: str, **values: Any) -> None:
+    """Have a locked, unpaid order be paid in another way."""
+    unpaid = ORDERS.c.state.in_([str(State.PENDING_PAYMENT), str(State.AWAITING_PAYMENT)])
+    transaction.execute(
+        sa.update(ORDERS).where(ORDERS.c.id == order_id, unpaid).values(state=str(State.PENDING_PAYMENT), **values)
+    )
+
+
+def note_next_action(transaction: Transaction, order_id: str, round: int, next_action: Mapping[str, Any]) -> None:
+    """Keep what the payer must do, unless the payment has ended or was changed since."""
+    pending = (ORDERS.c.state == str(State.PENDING_PAYMENT), ORDERS.c.payment_round == round)
+    transaction.execute(
+        sa.update(ORDERS).where(ORDERS.c.id == order_id, *pending).values(next_action=dict(next_action))
     )  # fmt: skip
 
 

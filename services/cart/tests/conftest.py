@@ -37,6 +37,9 @@ DEPLOYMENTS = {
 }
 
 
+NEXT_ACTION = {"type": "redirect", "url": "https://bank.example/1", "expires_at": "2026-11-22T12:15:00.000Z"}
+
+
 class Crash(BaseException):
     """The process dies here; nothing catches it."""
 
@@ -74,8 +77,9 @@ class Bus:
         self.requests: list[dict[str, Any]] = []
         self.attempts: list[str] = []
         self.closed: set[str] = set()
-        #: what payments does: captured, failed, processing, invalid, lost (charges, but the answer is lost), down,
-        #: ahead (its clock is, so that no identity is good any more),
+        self.next_action = NEXT_ACTION
+        #: what payments does: captured, failed, processing, 3ds (waits for the payer), invalid, lost (charges, but the
+        #: answer is lost), down, ahead (its clock is, so that no identity is good any more),
         #: dies_before, dies_after (our process does, before or after the charge)
         self.payments = "captured"
         #: what was taken back and given back, by refund
@@ -130,11 +134,16 @@ class Bus:
 
     def _intent(self, order_id: str, amount_minor: int) -> dict[str, Any]:
         state = self.payments if self.payments in ("failed", "processing") else "captured"
+        state = "processing" if self.payments == "3ds" else state
         decline = {"code": "insufficient_funds", "message": "Use another card."} if state == "failed" else None
         card = {"brand": "visa", "last4": "4242"} if state == "captured" else None
         if state == "captured":
             self.charges[order_id] = self.charges.get(order_id, 0) + amount_minor
-        return {"intent_id": f"pay_{order_id}", "order_id": order_id, "state": state, "decline": decline, "card": card}
+        action = self.next_action if self.payments == "3ds" else None
+        return {
+            "intent_id": f"pay_{order_id}", "order_id": order_id, "state": state, "decline": decline, "card": card,
+            "next_action": action,
+        }  # fmt: skip
 
     def _void(self, **request: Any) -> dict[str, Any]:
         order_id = request["order_id"]
@@ -199,6 +208,40 @@ class Bus:
                 card = self._intent(order_id, intent["instructions"]["amount"]["amount_minor"])
                 changes = {"decline": card["decline"]} if card["decline"] else {**card, "instructions": None}
                 self.intents[order_id] = {**intent, **changes, "method": "card" if not card["decline"] else "wire"}
+        if self.payments == "dies_after":
+            raise Crash
+        if self.payments == "lost":
+            raise unavailable()
+        return self.intents[order_id]
+
+    def _check_payment(self, organization_id: str, method: str) -> dict[str, Any]:
+        if method in self.closed:
+            raise Refusal(Kind.INVALID, "payment_method_unavailable", f"Payment by {method} is not open.")
+        return {}
+
+    def _change_payment(self, **request: Any) -> dict[str, Any]:
+        order_id, attempt_id, method = request["order_id"], request["attempt_id"], request["method"]
+        self.requests.append(request)
+        if self.payments == "dies_before":
+            raise Crash
+        if self.payments == "down":
+            raise unavailable()
+        with self._lock:
+            known = self.intents.get(order_id)
+            if known is None or known["state"] == "processing":
+                known = self.intents[order_id] = {"state": "between", "intent_id": f"pay_{order_id}"}
+            received = (known.get("instructions") or {}).get("received", {}).get("amount_minor")
+            begins = known["state"] in ("between", "requires_action") and not (received and method == "card")
+            if begins and attempt_id not in self.attempts:
+                self.attempts.append(attempt_id)
+                if method != "card":
+                    self.intents[order_id] = self._awaited(request, 1, 0)
+                else:
+                    card = self._intent(order_id, request["amount"]["amount_minor"])
+                    if known["state"] == "requires_action":
+                        again = {"decline": card["decline"]} if card["decline"] else {**card, "instructions": None}
+                        card = {**known, **again, "method": "card" if not card["decline"] else "wire"}
+                    self.intents[order_id] = card
         if self.payments == "dies_after":
             raise Crash
         if self.payments == "lost":

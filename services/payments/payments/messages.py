@@ -94,6 +94,31 @@ class PayByCard(RequestSchema):
     provider_token = PlainString(required=True, max_length=255, validate=_no_card_number)
 
 
+class CheckPayment(RequestSchema):
+    """Whether an organisation may pay so."""
+
+    organization_id = PlainString(required=True, max_length=64)
+    method = fields.String(required=True, validate=validate.OneOf(["card", *METHODS]))
+
+
+class ChangePayment(RequestSchema):
+    """Give the card up that is under way, and pay in another way."""
+
+    order_id = PlainString(required=True, max_length=64)
+    order_number = PlainString(required=True, max_length=21)
+    amount = fields.Nested(AmountSchema, required=True)
+    method = fields.String(required=True, validate=validate.OneOf(["card", *METHODS]))
+    payer = fields.Nested(RemitterSchema, required=True)
+    round = StrictInteger(required=True, validate=validate.Range(min=1, max=10**6))
+    attempt_id = PlainString(required=True, max_length=64)
+    provider_token = PlainString(load_default=None, allow_none=True, max_length=255, validate=_no_card_number)
+
+    @validates_schema
+    def _card_if_by_card(self, data: dict[str, Any], **_: Any) -> None:
+        if (data["method"] == "card") != (data["provider_token"] is not None):
+            raise ValidationError("Give a provider_token for a card, and only then.", "provider_token")
+
+
 class RecordReceipt(RequestSchema):
     """Money that has arrived, as the bank's statement or the check says."""
 
@@ -214,6 +239,16 @@ class InstructionsSchema(TolerantSchema):
     pay_to = fields.Dict(keys=fields.String(), values=fields.String(), required=True)
 
 
+class NextActionSchema(TolerantSchema):
+    """What the payer must do before the card is charged (3-D Secure)."""
+
+    type = fields.String(required=True, validate=validate.OneOf(["redirect"]))
+    #: Of the payment provider; for the payer's browser.
+    url = fields.String(required=True)
+    #: From then on the payment has failed.
+    expires_at = _moment()
+
+
 class IntentReply(TolerantSchema):
     """How far collecting has come."""
 
@@ -225,6 +260,8 @@ class IntentReply(TolerantSchema):
     card = fields.Nested(CardSchema, required=True, allow_none=True)
     #: While a wire or check is awaited.
     instructions = fields.Nested(InstructionsSchema, required=True, allow_none=True)
+    #: While the state is `processing` and the provider waits for the payer.
+    next_action = fields.Nested(NextActionSchema, allow_none=True, load_default=None)
 
 
 class ReceiptSchema(TolerantSchema):
@@ -514,7 +551,7 @@ EVENTS: tuple[EventType, ...] = (
 
 _REPLY = {
     "intent_id": _INTENT, "order_id": _ORDER, "method": "card", "state": "captured", "decline": None, "card": _CARD,
-    "instructions": None,
+    "instructions": None, "next_action": None,
 }  # fmt: skip
 _AWAITS = {**_REPLY, "method": "wire", "state": "requires_action", "card": None, "instructions": _INSTRUCTIONS}
 
@@ -560,6 +597,36 @@ RPC_EXAMPLES: dict[str, dict[str, Any]] = {
             "provider_token": "tok_test_declined",
         },
         "reply": {**_AWAITS, "decline": _DECLINE},
+    },
+    "check_payment": {"request": {"organization_id": "org_acme", "method": "wire"}, "reply": {}},
+    "change_payment": {
+        "request": {
+            "order_id": _ORDER,
+            "order_number": "PC-2026-000123",
+            "amount": _AMOUNT,
+            "method": "card",
+            "payer": {
+                "organization_id": "org_acme",
+                "user_id": "usr_ada",
+                "email": "ada@acme.example",
+                "name": "Ada Buyer",
+                "language": "en",
+                "organization": "Acme",
+            },
+            "round": 1,
+            "attempt_id": "att_01KB0000000000000000000005",
+            "provider_token": "tok_test_3ds",
+        },
+        "reply": {
+            **_REPLY,
+            "state": "processing",
+            "card": None,
+            "next_action": {
+                "type": "redirect",
+                "url": "https://provider.example/challenges/chl_0123456789abcdef0123456789abcdef",
+                "expires_at": "2026-11-22T12:15:00.000Z",
+            },
+        },
     },
     "record_receipt": {
         "request": {

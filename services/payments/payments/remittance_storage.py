@@ -80,7 +80,17 @@ SURPLUS = sa.Table(
 
 _INTENT_COLUMNS = [
     INTENT.c[name]
-    for name in ("id", "order_id", "order_number", "organization_id", "user_id", "amount_minor", "currency", "state")
+    for name in (
+        "id",
+        "order_id",
+        "order_number",
+        "organization_id",
+        "user_id",
+        "amount_minor",
+        "currency",
+        "state",
+        "round",
+    )
 ]
 _INSTRUCTION_COLUMNS = [column for column in INSTRUCTIONS.c if column.name not in ("intent_id", "method")]
 
@@ -136,6 +146,22 @@ def turn_to_card(tx: Transaction, intent_id: str) -> None:
         .where(INTENT.c.id == intent_id, INTENT.c.state.in_(sorted(ENTERED_FROM[State.PROCESSING])))
         .values(state=State.PROCESSING, method="card", updated_at=tx.now)
     )
+
+
+def turn_to_remittance(tx: Transaction, intent_id: str, method: str) -> None:
+    """Have a locked intent whose card was given up wait for money instead."""
+    tx.execute(
+        sa.update(INTENT)
+        .where(INTENT.c.id == intent_id, INTENT.c.state == State.PROCESSING)
+        .values(state=State.REQUIRES_ACTION, method=method, updated_at=tx.now)
+    )
+
+
+def enter_round(tx: Transaction, intent_id: str, round: int) -> None:
+    """Note on a locked intent which change of the payer's mind it follows; earlier ones that come late change nothing
+    any more.
+    """
+    tx.execute(sa.update(INTENT).where(INTENT.c.id == intent_id).values(round=round))
 
 
 def has_instructions(reader: Reader, intent_id: str) -> bool:

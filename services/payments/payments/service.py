@@ -11,7 +11,9 @@ from chassis.timeline import Step
 from payments import messages
 from payments.bootstrap import bootstrap
 from payments.storage import WEBHOOK_EVENT
+from payments.use_cases.change_payment import change_payment
 from payments.use_cases.chase_remittances import chase_remittances
+from payments.use_cases.check_payment import check_payment
 from payments.use_cases.collect import collect
 from payments.use_cases.find_orders import find_orders
 from payments.use_cases.get_intent import get_intent
@@ -63,6 +65,16 @@ class PaymentsService(Service):
     @rpc(request=messages.PayByCard(), reply=messages.IntentReply(), anonymous=True)
     def pay_by_card(self, call: Call) -> dict[str, Any]:
         return pay_by_card(self.app, call.identity, **call.data)
+
+    @rpc(request=messages.CheckPayment(), reply=messages.Nothing(), anonymous=True)
+    def check_payment(self, call: Call) -> dict[str, Any]:
+        """Whether an organisation may pay so."""
+        return check_payment(self.app, call.identity, **call.data)
+
+    @rpc(request=messages.ChangePayment(), reply=messages.IntentReply(), anonymous=True)
+    def change_payment(self, call: Call) -> dict[str, Any]:
+        """The card that is under way is given up, and the order is paid in another way."""
+        return change_payment(self.app, call.identity, **call.data)
 
     @rpc(request=messages.RecordReceipt(), reply=messages.RecordedReply())
     def record_receipt(self, call: Call) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from chassis.persistence import (
 from chassis.persistence.statements import one_of, violates
 from kernel.clock import CLOCKS_DIFFER
 from kernel.money import Money
-from payments.domain.provider import LONGEST_PAUSE_S, Attempt, Captured, Refund, Refunded
+from payments.domain.provider import LONGEST_PAUSE_S, Attempt, Captured, Refund, Refunded, RequiresAction
 from payments.domain.states import ENTERED_FROM, RefundState, State, check_delay
 
 METADATA = sa.MetaData()
@@ -42,6 +42,7 @@ INTENT = sa.Table(
     sa.Column("amount_minor", sa.BigInteger, nullable=False),
     sa.Column("currency", sa.String(3), nullable=False),
     sa.Column("state", sa.String(20), nullable=False),
+    sa.Column("round", sa.Integer, nullable=False, server_default="0"),  # of the newest change of the payer's mind
     sa.Column("created_at", UtcDateTimeColumn, nullable=False),
     sa.Column("updated_at", UtcDateTimeColumn, nullable=False),
     sa.CheckConstraint("amount_minor > 0", name="payment_intent_amount_positive"),
@@ -64,6 +65,10 @@ ATTEMPT = sa.Table(
     sa.Column("captured_at", UtcDateTimeColumn),
     sa.Column("decline_code", sa.String(64)),
     sa.Column("void_requested_at", UtcDateTimeColumn),  # set: it is being given up, and never charged again
+    sa.Column("replaced_at", UtcDateTimeColumn),  # set: it is, so that its intent is paid in another way
+    sa.Column("round", sa.Integer, nullable=False, server_default="0"),  # the intent's, when it was begun
+    sa.Column("action_url", sa.String(2048)),  # set: the provider waits for the payer's confirmation there
+    sa.Column("action_expires_at", UtcDateTimeColumn),
     sa.Column("created_at", UtcDateTimeColumn, nullable=False),
     sa.Column("updated_at", UtcDateTimeColumn, nullable=False),
     sa.CheckConstraint(f"state IN ({_STATES})", name="payment_attempt_state"),
@@ -133,12 +138,15 @@ WEBHOOK_EVENT = sa.Table(
 
 
 _FIND_INTENT = Statement(
-    sa.select(INTENT, ATTEMPT.c.decline_code, ATTEMPT.c.card_brand, ATTEMPT.c.card_last4)
+    sa.select(
+        INTENT, ATTEMPT.c.decline_code, ATTEMPT.c.card_brand, ATTEMPT.c.card_last4, ATTEMPT.c.action_url,
+        ATTEMPT.c.action_expires_at,
+    )
     .outerjoin(ATTEMPT, ATTEMPT.c.intent_id == INTENT.c.id)
     .where(INTENT.c.order_id == sa.bindparam("order_id"))
-    .order_by(ATTEMPT.c.created_at.desc(), ATTEMPT.c.id.desc())
+    .order_by(ATTEMPT.c.round.desc(), ATTEMPT.c.created_at.desc(), ATTEMPT.c.id.desc())
     .limit(1)
-)
+)  # fmt: skip
 
 
 def add_intent(tx: Transaction, values: dict[str, Any], state: State = State.PROCESSING) -> bool:
@@ -160,7 +168,7 @@ def has_intent(error: IntegrityError) -> bool:
     return violates(error, "payment_intent_order_id_key", "payment_intent.order_id")
 
 
-def add_attempt(tx: Transaction, attempt: Attempt, lease: timedelta) -> None:
+def add_attempt(tx: Transaction, attempt: Attempt, lease: timedelta, round: int = 0) -> None:
     """Store a new attempt in state `processing`, which belongs to the caller for `lease`."""
     tx.insert(
         ATTEMPT,
@@ -172,6 +180,7 @@ def add_attempt(tx: Transaction, attempt: Attempt, lease: timedelta) -> None:
             "state": State.PROCESSING,
             "checks": attempt.checks,
             "next_check_at": tx.now + lease,
+            "round": round,
             "created_at": tx.now,
             "updated_at": tx.now,
         },
@@ -183,8 +192,16 @@ def has_attempt(reader: Reader, attempt_id: str) -> bool:
     return reader.scalar(sa.select(ATTEMPT.c.id).where(ATTEMPT.c.id == attempt_id)) is not None
 
 
+def has_live_attempt(reader: Reader, intent_id: str) -> bool:
+    """Whether an attempt of an intent is under way."""
+    live = sa.select(ATTEMPT.c.id).where(ATTEMPT.c.intent_id == intent_id, ATTEMPT.c.state == State.PROCESSING)
+    return reader.scalar(live) is not None
+
+
 def find_intent(reader: Reader, order_id: str) -> Row | None:
-    """An order's intent with what is known from its newest attempt, if it has one: its decline code and its card."""
+    """An order's intent with what is known from its newest attempt, if it has one: its decline code, its card, and
+    where the payer must confirm it.
+    """
     return reader.one(_FIND_INTENT, order_id=order_id)
 
 
@@ -194,12 +211,14 @@ def claim_due_attempt(tx: Transaction, lease: timedelta, order_id: str | None = 
     Args:
         tx: where the claim is written; commit before asking the provider.
         lease: until then nobody else takes it.
-        order_id: only this order's.
+        order_id: only this order's; then one that waits for its payer is due at any time, since nobody is asking.
     """
+    waits_for_payer = () if order_id is None else (ATTEMPT.c.action_url.is_not(None),)
     due = (
         _attempts_under_way()
         .where(
             sa.or_(
+                *waits_for_payer,
                 ATTEMPT.c.next_check_at <= tx.now,
                 # later than anybody waits: the clock that it is from was wrong, and it holds nobody
                 ATTEMPT.c.next_check_at > tx.now + max(lease, timedelta(seconds=LONGEST_PAUSE_S)) + CLOCKS_DIFFER,
@@ -219,7 +238,35 @@ def claim_to_void(tx: Transaction, order_id: str, lease: timedelta) -> Attempt |
     Whoever else is asking the provider about it goes on: the provider takes one of the two for the first.
     """
     row = tx.one(_attempts_under_way().where(INTENT.c.order_id == order_id).with_for_update(of=ATTEMPT))
-    return None if row is None else _claimed(tx, row, lease, row["void_requested_at"] or tx.now)
+    return None if row is None else _claimed(tx, row, lease, row["void_requested_at"] or tx.now, replaced_at=None)
+
+
+def claim_to_replace(tx: Transaction, order_id: str, round: int, lease: timedelta) -> Attempt | None:
+    """The same, so that the order can be paid in another way; None if none of an earlier round is under way.
+
+    One that is given up for good already stays so.
+    """
+    may_be = sa.or_(ATTEMPT.c.void_requested_at.is_(None), ATTEMPT.c.replaced_at.is_not(None))
+    earlier = _attempts_under_way().where(INTENT.c.order_id == order_id, ATTEMPT.c.round < round, may_be)
+    row = tx.one(earlier.with_for_update(of=ATTEMPT))
+    if row is None:
+        return None
+    wished_at = row["void_requested_at"] or tx.now
+    return _claimed(tx, row, lease, wished_at, replaced_at=row["replaced_at"] or tx.now)
+
+
+def is_replaced(tx: Transaction, attempt_id: str) -> bool:
+    """Whether an attempt, locked from here on, is given up only so that its intent is paid in another way."""
+    replaced = sa.select(ATTEMPT.c.replaced_at).where(ATTEMPT.c.id == attempt_id).with_for_update()
+    return tx.scalar(replaced) is not None
+
+
+def await_payer(tx: Transaction, attempt: Attempt, action: RequiresAction) -> None:
+    """The provider waits for the payer to confirm; it is asked from time to time whether that was done."""
+    _change(
+        tx, ATTEMPT, attempt.id, action_url=action.url, action_expires_at=action.expires_at,
+        next_check_at=tx.now + check_delay(attempt.checks),
+    )  # fmt: skip
 
 
 def check_now(tx: Transaction, key: str) -> bool:
@@ -270,10 +317,13 @@ def _attempts_under_way() -> sa.Select[Any]:
     )
 
 
-def _claimed(tx: Transaction, row: Row, lease: timedelta, void_requested_at: datetime | None) -> Attempt:
+def _claimed(
+    tx: Transaction, row: Row, lease: timedelta, void_requested_at: datetime | None, **changes: Any
+) -> Attempt:  # fmt: skip
     checks = row["checks"] + 1
     _change(
-        tx, ATTEMPT, row["id"], next_check_at=tx.now + lease, checks=checks, void_requested_at=void_requested_at
+        tx, ATTEMPT, row["id"], next_check_at=tx.now + lease, checks=checks, void_requested_at=void_requested_at,
+        **changes,
     )  # fmt: skip
     return Attempt(
         row["id"],
@@ -291,6 +341,12 @@ def mark_attempt_failed(tx: Transaction, attempt: Attempt, decline_code: str) ->
     """The attempt has failed, but not its intent; False if the attempt was settled before."""
     facts = {"state": State.FAILED, "provider_token": None, "next_check_at": None, "decline_code": decline_code}
     return _guarded(tx, ATTEMPT, attempt.id, State.FAILED, facts)
+
+
+def mark_attempt_voided(tx: Transaction, attempt: Attempt) -> bool:
+    """The attempt is given up, but not its intent; False if the attempt was settled before."""
+    facts = {"state": State.VOIDED, "provider_token": None, "next_check_at": None}
+    return _guarded(tx, ATTEMPT, attempt.id, State.VOIDED, facts)
 
 
 # --- refunds ---

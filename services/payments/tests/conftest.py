@@ -27,6 +27,7 @@ from payments.domain.provider import (
     Refunded,
     RefundOutcome,
     RefundRefused,
+    RequiresAction,
     Unknown,
     Voided,
 )
@@ -51,6 +52,7 @@ class FakeProvider:
 
     def __init__(self) -> None:
         self.book: dict[str, Outcome] = {}
+        self.waiting: dict[str, Outcome] = {}
         self.asked: list[tuple[str, str]] = []
         self.references: list[str] = []
         self.silent = False
@@ -65,13 +67,24 @@ class FakeProvider:
                 return Unknown("silent")
             if key in self.book:
                 return self.book[key]
+            if token == PROVIDER_TOKENS["3ds"]:
+                expires_at = datetime(2026, 11, 22, 12, 15, tzinfo=UTC)
+                return self.waiting.setdefault(key, RequiresAction(f"https://bank.example/{key}", expires_at))
             self.book[key] = outcome = self._decide(token, amount)
             self.references.append(reference)
             return Unknown("timeout") if token == PROVIDER_TOKENS["timeout"] else outcome
 
     def find(self, key: str) -> Outcome | NotSeen:
         self.asked.append(("find", key))
-        return Unknown("silent") if self.silent else self.book.get(key, NotSeen())
+        return Unknown("silent") if self.silent else self.book.get(key) or self.waiting.get(key, NotSeen())
+
+    def decide(self, *, confirmed: bool = True) -> None:
+        """The payer confirms whatever waits, or refuses; what was given up is not asked any more."""
+        for key in self.waiting:
+            outcome = Captured(
+                f"ch_{key}", Money(12000, "USD"), Card("visa", "3220"), datetime(2026, 11, 22, 12, tzinfo=UTC)
+            )
+            self.book.setdefault(key, outcome if confirmed else Declined("authentication_failed"))
 
     def void(self, key: str) -> Outcome:
         with self._lock:

@@ -94,12 +94,62 @@ def test_every_test_card_does_what_it_is_for(client: FlaskClient, number: str, s
 
 
 def test_the_well_known_tokens_pay_any_number_of_times(client: FlaskClient) -> None:
-    assert set(PROVIDER_TOKENS) == {"success", "declined", "insufficient_funds", "slow", "timeout"}
+    assert set(PROVIDER_TOKENS) == {"success", "declined", "insufficient_funds", "slow", "timeout", "3ds"}
     for name, token in PROVIDER_TOKENS.items():
-        expected = 402 if name in ("declined", "insufficient_funds") else 201
+        expected = {"declined": 402, "insufficient_funds": 402, "3ds": 202}.get(name, 201)
         assert {_charge(client, f"{name}-{number}", token=token).status_code for number in range(3)} == {expected}
     items = client.get("/charges?reference=ord_1", headers=_auth()).json["items"]
     assert len({charge["id"] for charge in items}) == 15
+
+
+def _challenge(client: FlaskClient, key: str = "key-1") -> dict[str, Any]:
+    asked = _charge(client, key, token=PROVIDER_TOKENS["3ds"])
+    assert (asked.status_code, asked.json["status"]) == (202, "requires_action")
+    assert client.get(f"/charges?idempotency_key={key}", headers=_auth()).json["items"] == [asked.json]
+    return {**asked.json, "path": asked.json["next_action"]["url"].removeprefix("http://localhost")}
+
+
+@pytest.mark.parametrize(("outcome", "error"), [("confirm", None), ("refuse", "authentication_failed")])
+def test_a_payer_decides_once_and_only_by_a_post(client: FlaskClient, outcome: str, error: str | None) -> None:
+    waiting = _challenge(client)
+    assert client.get("/charges?reference=ord_1", headers=_auth()).json["items"] == []
+    for _ in range(2):
+        page = client.get(waiting["path"])
+        assert (page.status_code, b"120.00 USD" in page.data, b"<form" in page.data) == (200, True, True)
+    assert client.post(waiting["path"], data={}).status_code == 422
+    assert client.post(waiting["path"], data={"outcome": outcome}).status_code == 200
+    [charge] = client.get("/charges?idempotency_key=key-1", headers=_auth()).json["items"]
+    assert (charge["id"], (charge["error"] or {}).get("code")) == (waiting["id"], error)
+    again = client.post(waiting["path"], json={"outcome": "confirm"})
+    assert (again.status_code, again.json["error"]["code"]) == (409, "challenge_over")
+    assert b"<form" not in client.get(waiting["path"]).data
+    assert len(client.get("/charges?reference=ord_1", headers=_auth()).json["items"]) == 1
+    assert client.post("/challenges/chl_none", json={"outcome": "confirm"}).status_code == 404
+
+
+def test_a_payment_that_nobody_confirms_is_over_after_a_while(client: FlaskClient, clock: FixedClock) -> None:
+    waiting = _challenge(client)
+    clock.advance(seconds=900)
+    [charge] = client.get("/charges?idempotency_key=key-1", headers=_auth()).json["items"]
+    assert charge["error"]["code"] == "authentication_expired"
+    assert client.post(waiting["path"], json={"outcome": "confirm"}).status_code == 409
+
+
+def test_what_was_given_up_cannot_be_confirmed(client: FlaskClient) -> None:
+    waiting = _challenge(client)
+    given_up = client.post("/charges/void", json={"idempotency_key": "key-1"}, headers=_auth())
+    assert given_up.json == {"idempotency_key": "key-1", "voided": True, "charge": None}
+    late = client.post(waiting["path"], json={"outcome": "confirm"})
+    assert (late.status_code, late.json["error"]["outcome"]) == (409, "voided")
+    found = client.get("/charges?idempotency_key=key-1", headers=_auth()).json
+    assert found == {"items": [], "voided": True}
+
+
+def test_a_one_time_token_of_a_challenge_is_spent(client: FlaskClient) -> None:
+    token = client.post("/tokens", json={**CARD, "number": "4000000000003220"}).json["token"]
+    assert [_charge(client, token=token).status_code for _ in range(2)] == [202, 202]
+    other = _charge(client, "key-2", token=token)
+    assert (other.status_code, other.json["error"]["code"]) == (402, "token_already_used")
 
 
 def test_the_published_numbers_are_valid() -> None:

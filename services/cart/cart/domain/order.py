@@ -82,8 +82,9 @@ class Intent:
         decline: why it failed.
         method: by which the money came, or is to come; None where payments does not say.
         instructions: how to pay by wire or check, while that is awaited.
-        attempt_id: of the card attempt that this is the outcome of; None unless the order was to be paid by wire or
-            check before.
+        attempt_id: of the change of the payment that this is the outcome of; None unless it was changed.
+        next_action: what the payer must do before the card is charged.
+        round: the order's, when it was asked for.
     """
 
     state: str
@@ -95,6 +96,8 @@ class Intent:
     method: str | None = None
     instructions: Mapping[str, Any] | None = None
     attempt_id: str | None = None
+    next_action: Mapping[str, Any] | None = None
+    round: int = 0
 
 
 #: Payments has not answered, or does not know yet itself.
@@ -175,8 +178,10 @@ class Order:
     instructions: Mapping[str, Any] | None = None  # how to pay by wire or check; kept when it is paid otherwise
     expires_at: datetime | None = None  # from then on it is cancelled if it still awaits payment
     received_minor: int = 0  # what has come by wire or check
-    attempt_id: str | None = None  # of the last card that was tried in place of a wire or check
-    change_key: str | None = None  # the Idempotency-Key of that try, while it waits for its answer
+    attempt_id: str | None = None  # of the last change of the payment
+    change_key: str | None = None  # the Idempotency-Key of that change, while it waits for its answer
+    next_action: Mapping[str, Any] | None = None  # what the payer must do before the card is charged
+    payment_round: int = 0  # how often the payment was changed: payments follows the newest change
     quote_id: str | None = None  # the quote that it was made from
     time_zone: str | None = None  # of a quote: in which its last day ends
     converted_to: str | None = None  # of a quote: the order that it became

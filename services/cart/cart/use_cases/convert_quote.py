@@ -7,6 +7,7 @@ cancelled. An order that is cancelled unpaid, as after a decline, leaves the quo
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from cart import storage
@@ -68,8 +69,11 @@ def convert_quote(
         raise
     if isinstance(written, KnownAnswer):  # the same request came twice at once
         return answer_again(app, written)
-    answer = settle_order(app, written.id, app.payments.collect(written))
-    return not_known_yet(written, replayed=False) if answer is None else reply(answer, replayed=False)
+    intent = app.payments.collect(written)
+    answer = settle_order(app, written.id, intent)
+    if answer is None:
+        return not_known_yet(replace(written, next_action=intent.next_action), replayed=False)
+    return reply(answer, replayed=False)
 
 
 def _check_sold(app: App, quote: Order) -> None:

@@ -91,8 +91,11 @@ def place_order(
         return _came_second(app, request, error)
     if order.kind == QUOTE:
         return {"order": order_view(order), "status": 201, "replayed": False}
-    answer = settle_order(app, order.id, app.payments.collect(order))
-    return not_known_yet(order, replayed=False) if answer is None else reply(answer, replayed=False)
+    intent = app.payments.collect(order)
+    answer = settle_order(app, order.id, intent)
+    if answer is None:
+        return not_known_yet(replace(order, next_action=intent.next_action), replayed=False)
+    return reply(answer, replayed=False)
 
 
 def _look_up(app: App, request: _Request) -> tuple[KnownAnswer | None, Cart | None]:

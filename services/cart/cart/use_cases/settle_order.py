@@ -40,6 +40,9 @@ def settle_order(app: App, order_id: str, intent: Intent) -> Answer | None:
         Refusal: `unavailable`.
     """
     if intent.state not in ("captured", "failed", "voided") and intent.instructions is None:
+        if intent.next_action is not None:
+            with app.database.transaction() as transaction:
+                storage.note_next_action(transaction, order_id, intent.round, intent.next_action)
         return None
     try:
         with app.database.transaction() as transaction:
@@ -123,12 +126,13 @@ def _await(transaction: Transaction, order: Order, intent: Intent, cart_version:
         "intent_id": intent.intent_id,
         "provider_token": None,
         "change_key": None,
+        "next_action": None,
     }
     storage.await_payment(transaction, order.id, **waits)
     if order.has_its_lines_in_the_cart:
         _clear_cart(transaction, order, cart_version)
     after = replace(order, state=State.AWAITING_PAYMENT, **waits)
-    if intent.attempt_id is None:
+    if intent.attempt_id is None or order.payment_method != "card":
         return _keep_answer(transaction, order, {"status": 201, "order": order_view(after)})
     return _keep_answer(transaction, order, {"refusal": _not_charged(order, intent).as_dict()})
 

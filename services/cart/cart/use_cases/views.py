@@ -63,7 +63,7 @@ def order_view(order: Order) -> dict[str, Any]:
         "paid_at": _moment(order.paid_at),
         "fulfilled_at": _moment(order.fulfilled_at),
         "cancel_reason": order.cancel_reason,
-        "next_action": None,
+        "next_action": _next_action(order),
         "quote_id": order.quote_id,
         "quote": _quote(order) if order.kind == QUOTE else None,
     }
@@ -136,7 +136,9 @@ def paid_event(order: Order, paid_at: datetime) -> dict[str, Any]:
 
 
 def _payment_state(order: Order) -> str:
-    return _NOT_DUE if order.kind == QUOTE else _PAYMENT_STATES.get(order.state, "captured")
+    if order.kind == QUOTE:
+        return _NOT_DUE
+    return "requires_action" if _next_action(order) else _PAYMENT_STATES.get(order.state, "captured")
 
 
 def _quote(quote: Order) -> dict[str, Any]:
@@ -213,6 +215,12 @@ def _instructions(order: Order) -> dict[str, Any] | None:
         "due_on": told["due_on"],
         "pay_to": told["pay_to"],
     }
+
+
+def _next_action(order: Order) -> dict[str, Any] | None:
+    """What the payer must do before the card is charged."""
+    waits = order.state == State.PENDING_PAYMENT and order.cancel_requested_at is None
+    return dict(order.next_action) if waits and order.next_action is not None else None
 
 
 def _paid_with(order: Order) -> dict[str, Any]:

@@ -20,6 +20,8 @@ MESSAGES: dict[str, str] = {
     "token_expired": "The card details were entered too long ago. Enter the card again.",
     "token_unknown": "The payment provider does not know these card details. Enter the card again.",
     "processing_error": "The payment provider could not handle this payment. You were not charged. Try again.",
+    "authentication_failed": "The payment was not confirmed with your bank. You were not charged. Try again.",
+    "authentication_expired": "The payment was not confirmed with your bank in time. You were not charged. Try again.",
     OVERDUE: "The money did not arrive in time, so the order was cancelled. Order again to pay now.",
 }
 

@@ -80,7 +80,20 @@ class NotSeen:
     """The provider says that nothing has reached it under this key."""
 
 
-Outcome = Captured | Declined | Voided | Unknown
+@dataclass(frozen=True, slots=True)
+class RequiresAction:
+    """The provider says that the payer must confirm the payment first (3-D Secure); nothing is taken before.
+
+    Args:
+        url: of the provider, where the payer does so.
+        expires_at: from then on the provider takes it for declined.
+    """
+
+    url: str
+    expires_at: datetime
+
+
+Outcome = Captured | Declined | Voided | RequiresAction | Unknown
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--slow-s", type=float, default=3.0, help="seconds that the slow card takes")
     parser.add_argument("--hang-s", type=float, default=60.0, help="seconds that the card which times out takes")
     parser.add_argument(
+        "--challenge-s", type=float, default=900.0, help="seconds that a payer has to confirm (3-D Secure)"
+    )
+    parser.add_argument(
+        "--public-url",
+        default=os.environ.get("PAYMENTS_PROVIDER_PUBLIC_URL") or None,
+        help="where browsers reach it (PAYMENTS_PROVIDER_PUBLIC_URL unless given); as the merchant does, unless named",
+    )
+    parser.add_argument(
         "--webhook-url",
         default=os.environ.get("PAYMENTS_WEBHOOK_URL"),
         help="where to tell what became of charges (PAYMENTS_WEBHOOK_URL unless given); signed with "
@@ -44,7 +52,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
     target = Target(options.webhook_url, secret) if options.webhook_url and secret else None
-    app = create_app(options.book, options.key, options.slow_s, options.hang_s, webhooks=target)
+    app = create_app(
+        options.book, options.key, options.slow_s, options.hang_s,
+        challenge_s=options.challenge_s, public_url=options.public_url, webhooks=target,
+    )  # fmt: skip
     server = threaded_server(app, options.host, options.port)
     for number in (signal.SIGINT, signal.SIGTERM):
         # shutdown() waits for the loop that this very handler interrupts, hence the thread.

@@ -4,25 +4,44 @@ from __future__ import annotations
 
 import hmac
 import time
+from collections.abc import Mapping
 from datetime import timedelta
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
-from flask import Flask, Response, jsonify, request
+from flask import Flask, Response, jsonify, render_template_string, request
 from marshmallow import Schema, ValidationError
 from werkzeug.exceptions import HTTPException
 
 from chassis.messages import field_errors
 from kernel.card_numbers import brand_of
 from kernel.clock import Clock
-from payments.offline_provider.book import Book, KeyReusedError, KeyVoidedError
+from kernel.money import Money
+from payments.offline_provider.book import Book, ChallengeOverError, KeyReusedError, KeyVoidedError
 from payments.offline_provider.cards import TEST_CARDS, Behaviour
 from payments.offline_provider.messages import ChargeRequest, RefundRequest, TokenRequest, VoidRequest, digits_of
 from payments.offline_provider.webhooks import Courier, Target
 
 _MAX_BODY_BYTES = 16 * 1024
 _LONGEST_KEY = 255
+#: Nothing is loaded from elsewhere, and looking at it does nothing: a link may be opened by any scanner.
+_CHALLENGE_PAGE = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>Confirm your payment</title>
+<meta name="viewport" content="width=device-width"></head>
+<body><main><h1>Confirm your payment</h1>
+<p>{{ amount }} with the {{ card.brand }} card ending in {{ card.last4 }}.</p>
+{% if status == "requires_action" %}<form method="post">
+<button name="outcome" value="confirm">Confirm</button>
+<button name="outcome" value="refuse">Refuse</button>
+</form>{% else %}<p role="status">{{ words }} You can close this page.</p>{% endif %}
+</main></body></html>
+"""
+_CHALLENGE_WORDS = {
+    "succeeded": "The payment is confirmed.",
+    "failed": "The payment is refused.",
+    "voided": "The merchant has given this payment up. Nothing is charged.",
+}
 
 
 class ApiError(Exception):
@@ -41,9 +60,13 @@ class OfflineProviderApi:
         book: where everything is written.
         secret_key: what merchants send as a bearer token.
         delays_s: seconds by which the answer is held back after the charge is in the book.
+        public_url: under which browsers reach it; None: as whoever asks for a charge does.
     """
 
-    def __init__(self, book: Book, secret_key: str, delays_s: dict[Behaviour, float]) -> None:
+    def __init__(
+        self, book: Book, secret_key: str, delays_s: dict[Behaviour, float], public_url: str | None = None
+    ) -> None:
+        self._public_url = public_url
         self._book = book
         self._secret = f"Bearer {secret_key}".encode()
         self._delays_s = delays_s
@@ -60,7 +83,8 @@ class OfflineProviderApi:
         self._authenticate()
         key = _idempotency_key()
         try:
-            charge, behaviour = self._book.charge(key, _load(ChargeRequest()))
+            base_url = self._public_url or request.host_url
+            charge, behaviour = self._book.charge(key, _load(ChargeRequest()), base_url)
         except KeyReusedError:
             raise ApiError(409, "idempotency_key_reused", "This key was used for another charge.") from None
         except KeyVoidedError:
@@ -69,6 +93,8 @@ class OfflineProviderApi:
             ) from None
         if charge["error"]:
             raise ApiError(402, charge["error"]["code"], charge["error"]["message"], charge_id=charge["id"])
+        if charge["status"] == "requires_action":
+            return charge, HTTPStatus.ACCEPTED
         if behaviour in self._delays_s:
             time.sleep(self._delays_s[behaviour])  # outside of the book's lock, and green under eventlet
         return charge, HTTPStatus.CREATED
@@ -94,6 +120,35 @@ class OfflineProviderApi:
         if charge is None:
             raise ApiError(404, "not_found", "There is no such charge.")
         return charge
+
+    def show_challenge(self, challenge_id: str) -> Response | str:
+        charge = self._book.find_challenge(challenge_id)
+        if charge is None:
+            raise ApiError(404, "not_found", "There is no such payment.")
+        return self._challenge_page(charge)
+
+    def decide_challenge(self, challenge_id: str) -> tuple[Response | str, int]:
+        sent = request.get_json(silent=True) if request.is_json else request.form
+        outcome = sent.get("outcome") if isinstance(sent, Mapping) else None
+        if outcome not in ("confirm", "refuse"):
+            raise ApiError(422, "validation_failed", "Say outcome: confirm or refuse.")
+        try:
+            charge = self._book.confirm(challenge_id, confirmed=outcome == "confirm")
+        except ChallengeOverError as over:
+            raise ApiError(409, "challenge_over", _CHALLENGE_WORDS[over.outcome], outcome=over.outcome) from None
+        if charge is None:
+            raise ApiError(404, "not_found", "There is no such payment.")
+        return self._challenge_page(charge), HTTPStatus.OK
+
+    def _challenge_page(self, charge: dict[str, Any]) -> Response | str:
+        """For a browser, or for a program that plays the payer."""
+        status = charge["status"]
+        if request.accept_mimetypes.best == "application/json" or request.is_json:
+            return jsonify(status=status)
+        amount = Money(charge["amount_minor"], charge["currency"])
+        return render_template_string(
+            _CHALLENGE_PAGE, status=status, amount=amount, card=charge["card"], words=_CHALLENGE_WORDS.get(status, "")
+        )
 
     def create_refund(self) -> tuple[dict[str, Any], int]:
         self._authenticate()
@@ -129,6 +184,8 @@ def create_app(
     hang_s: float = 60.0,
     *,
     token_lifetime_s: float = 3600.0,
+    challenge_s: float = 900.0,
+    public_url: str | None = None,
     clock: Clock | None = None,
     webhooks: Target | None = None,
 ) -> Flask:
@@ -140,6 +197,8 @@ def create_app(
         slow_s: seconds that the slow card takes.
         hang_s: seconds that the card which times out after charging takes.
         token_lifetime_s: seconds after which a one-time token is refused.
+        challenge_s: seconds that a payer has to confirm a payment.
+        public_url: under which browsers reach it, if not as the merchant does.
         clock: for tests.
         webhooks: where to send them; the caller starts and stops ``app.extensions["courier"]``, which does.
 
@@ -148,8 +207,11 @@ def create_app(
     """
     if not secret_key:
         raise ValueError("the provider needs a secret key")
-    book = Book(book_path, timedelta(seconds=token_lifetime_s), clock, webhooks.after_s if webhooks else ())
-    api = OfflineProviderApi(book, secret_key, {Behaviour.SLOW: slow_s, Behaviour.TIMEOUT: hang_s})
+    book = Book(
+        book_path, timedelta(seconds=token_lifetime_s), clock, webhooks.after_s if webhooks else (),
+        timedelta(seconds=challenge_s),
+    )  # fmt: skip
+    api = OfflineProviderApi(book, secret_key, {Behaviour.SLOW: slow_s, Behaviour.TIMEOUT: hang_s}, public_url)
     app = Flask(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = _MAX_BODY_BYTES
     app.add_url_rule("/tokens", view_func=api.create_token, methods=["POST"])
@@ -157,6 +219,8 @@ def create_app(
     app.add_url_rule("/charges", view_func=api.list_charges)
     app.add_url_rule("/charges/void", view_func=api.void_charge, methods=["POST"])
     app.add_url_rule("/charges/<charge_id>", view_func=api.get_charge)
+    app.add_url_rule("/challenges/<challenge_id>", view_func=api.show_challenge)
+    app.add_url_rule("/challenges/<challenge_id>", view_func=api.decide_challenge, methods=["POST"])
     app.add_url_rule("/refunds", view_func=api.create_refund, methods=["POST"])
     app.add_url_rule("/refunds", view_func=api.list_refunds)
     app.add_url_rule("/healthz", view_func=api.health)

@@ -39,6 +39,12 @@ CREATE TABLE IF NOT EXISTS refund (
     error_code TEXT, created_at TEXT NOT NULL,
     CHECK ((status = 'failed') = (error_code IS NOT NULL))
 );
+CREATE TABLE IF NOT EXISTS challenge (
+    id TEXT PRIMARY KEY, charge_id TEXT NOT NULL UNIQUE, idempotency_key TEXT NOT NULL UNIQUE,
+    request_hash TEXT NOT NULL, token TEXT NOT NULL, amount_minor INTEGER NOT NULL, currency TEXT NOT NULL,
+    reference TEXT NOT NULL, brand TEXT NOT NULL, last4 TEXT NOT NULL, behaviour TEXT NOT NULL,
+    url TEXT NOT NULL, expires_at TEXT NOT NULL, created_at TEXT NOT NULL
+);
 CREATE INDEX IF NOT EXISTS refund_charge ON refund (charge_id);
 CREATE INDEX IF NOT EXISTS refund_reference ON refund (reference);
 CREATE INDEX IF NOT EXISTS charge_reference ON charge (reference);
@@ -78,6 +84,18 @@ class News:
     event: dict[str, Any]
 
 
+class ChallengeOverError(Exception):
+    """The payer confirms, or refuses to, what is decided already.
+
+    Args:
+        outcome: what was decided: ``succeeded``, ``failed`` or ``voided``.
+    """
+
+    def __init__(self, outcome: str) -> None:
+        super().__init__(outcome)
+        self.outcome = outcome
+
+
 class KeyReusedError(Exception):
     """The idempotency key came with another body before."""
 
@@ -90,6 +108,7 @@ class Book:
         token_lifetime: after which a one-time token is refused.
         clock: where the times in the book come from.
         news_after_s: seconds after which each copy of every piece of news is due; none: nobody wants any.
+        challenge_lifetime: after which a payment that its payer has not confirmed is refused.
     """
 
     def __init__(
@@ -98,7 +117,9 @@ class Book:
         token_lifetime: timedelta,
         clock: Clock | None = None,
         news_after_s: Sequence[float] = (),
+        challenge_lifetime: timedelta = timedelta(minutes=15),
     ) -> None:
+        self._challenge_lifetime = challenge_lifetime
         self._news_after_s = news_after_s
         self.clock = clock or SystemClock()
         self._token_lifetime = token_lifetime
@@ -107,7 +128,7 @@ class Book:
         self._connection.row_factory = sqlite3.Row
         # NORMAL with a write-ahead log: a killed process loses nothing; a power cut may, which a test book can bear.
         self._connection.executescript(f"PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; {_TABLES}")
-        for table in ("token", "charge", "void", "refund"):
+        for table in ("token", "charge", "challenge", "void", "refund"):
             for verb in ("UPDATE", "DELETE"):
                 self._connection.executescript(_APPEND_ONLY.format(table=table, verb=verb))
         for behaviour, token in PROVIDER_TOKENS.items():
@@ -119,12 +140,15 @@ class Book:
         self._add_token(token, brand, last4, behaviour, reusable=False)
         return token
 
-    def charge(self, key: str, request: Mapping[str, Any]) -> tuple[dict[str, Any], Behaviour | None]:
-        """Charge, or refuse and write that down. Committed when this returns.
+    def charge(
+        self, key: str, request: Mapping[str, Any], base_url: str = "http://localhost"
+    ) -> tuple[dict[str, Any], Behaviour | None]:
+        """Charge, or refuse, or ask the payer to confirm, and write that down. Committed when this returns.
 
         Args:
             key: same key, same charge.
             request: a loaded `ChargeRequest`.
+            base_url: of the pages on which payers confirm.
 
         Returns:
             The charge as JSON values, and how its answer is to behave; None for a charge that stood there before.
@@ -134,7 +158,7 @@ class Book:
             KeyVoidedError: the key was given up.
         """
         digest = _digest(request)
-        with self._transaction() as connection:
+        with self._transaction():
             known = self._one("SELECT * FROM charge WHERE idempotency_key = ?", key)
             if known is not None:
                 if known["request_hash"] != digest:
@@ -142,6 +166,11 @@ class Book:
                 return _as_json(known), None
             if self._one("SELECT * FROM void WHERE idempotency_key = ?", key):
                 raise KeyVoidedError
+            waiting = self._one("SELECT * FROM challenge WHERE idempotency_key = ?", key)
+            if waiting is not None:
+                if waiting["request_hash"] != digest:
+                    raise KeyReusedError
+                return self._as_it_stands(waiting), None
             token = self._one("SELECT * FROM token WHERE id = ?", request["token"])
             error = self._reason_to_refuse(token)
             row = {
@@ -149,22 +178,39 @@ class Book:
                 "idempotency_key": key,
                 "request_hash": digest,
                 **request,
-                "status": "failed" if error else "succeeded",
                 "brand": token["brand"] if token else None,
                 "last4": token["last4"] if token else None,
                 "behaviour": token["behaviour"] if token else None,
-                "error_code": error,
-                "created_at": rfc3339(self.clock.now()),
             }
-            connection.execute(
-                "INSERT INTO charge (id, idempotency_key, request_hash, token, status, amount_minor, currency,"
-                " reference, brand, last4, behaviour, error_code, created_at)"
-                " VALUES (:id, :idempotency_key, :request_hash, :token, :status, :amount_minor, :currency,"
-                " :reference, :brand, :last4, :behaviour, :error_code, :created_at)",
-                row,
-            )
-            self._add_news(f"charge.{row['status']}", key)
+            if error is None and row["behaviour"] == Behaviour.THREE_D_SECURE:
+                return self._challenge(row, base_url), Behaviour.THREE_D_SECURE
+            row = self._add_charge(row, error)
         return _as_json(row), Behaviour(row["behaviour"]) if row["behaviour"] else None
+
+    def find_challenge(self, challenge_id: str) -> dict[str, Any] | None:
+        """A payment that its payer is to confirm: the charge as it stands, with ``voided`` if it was given up."""
+        with self._transaction():
+            challenge = self._one("SELECT * FROM challenge WHERE id = ?", challenge_id)
+            return None if challenge is None else self._as_it_stands(challenge)
+
+    def confirm(self, challenge_id: str, *, confirmed: bool) -> dict[str, Any] | None:
+        """The payer confirms a payment, or refuses to. Committed when this returns.
+
+        Returns:
+            The charge; None if there is no such challenge.
+
+        Raises:
+            ChallengeOverError: it was decided before.
+        """
+        with self._transaction():
+            challenge = self._one("SELECT * FROM challenge WHERE id = ?", challenge_id)
+            if challenge is None:
+                return None
+            stands = self._as_it_stands(challenge)
+            if stands["status"] == "requires_action":
+                error = None if confirmed else "authentication_failed"
+                return _as_json(self._add_charge(_of_challenge(challenge), error))
+        raise ChallengeOverError(stands["status"])
 
     def void(self, key: str) -> dict[str, Any] | None:
         """Give a key up: nothing can be charged under it any more. Committed when this returns.
@@ -176,6 +222,9 @@ class Book:
             known = self._one("SELECT * FROM charge WHERE idempotency_key = ?", key)
             if known is not None:
                 return _as_json(known)
+            waiting = self._one("SELECT * FROM challenge WHERE idempotency_key = ?", key)
+            if waiting is not None and (stands := self._as_it_stands(waiting))["status"] == "failed":
+                return stands
             added = connection.execute(
                 "INSERT OR IGNORE INTO void VALUES (?, ?)", (key, rfc3339(self.clock.now()))
             )  # fmt: skip
@@ -258,7 +307,12 @@ class Book:
         return _as_json(row) if row else None
 
     def by_key(self, key: str) -> list[dict[str, Any]]:
-        """The charge under an idempotency key, if there is one."""
+        """The charge under an idempotency key, if there is one; one that waits for its payer, too."""
+        with self._transaction():
+            waiting = self._one("SELECT * FROM challenge WHERE idempotency_key = ?", key)
+            if waiting is not None:
+                stands = self._as_it_stands(waiting)
+                return [] if stands["status"] == "voided" else [stands]
         return self._list("SELECT * FROM charge WHERE idempotency_key = ?", key)
 
     def by_reference(self, reference: str) -> list[dict[str, Any]]:
@@ -269,6 +323,50 @@ class Book:
         """Close the file."""
         with self._lock:
             self._connection.close()
+
+    def _add_charge(self, row: Mapping[str, Any], error: str | None) -> dict[str, Any]:
+        """Write down what became of a charge, with the news of it; inside a transaction."""
+        charge = {
+            **row, "status": "failed" if error else "succeeded", "error_code": error,
+            "created_at": rfc3339(self.clock.now()),
+        }  # fmt: skip
+        self._connection.execute(
+            "INSERT INTO charge (id, idempotency_key, request_hash, token, status, amount_minor, currency,"
+            " reference, brand, last4, behaviour, error_code, created_at)"
+            " VALUES (:id, :idempotency_key, :request_hash, :token, :status, :amount_minor, :currency,"
+            " :reference, :brand, :last4, :behaviour, :error_code, :created_at)",
+            charge,
+        )
+        self._add_news(f"charge.{charge['status']}", charge["idempotency_key"])
+        return charge
+
+    def _challenge(self, row: Mapping[str, Any], base_url: str) -> dict[str, Any]:
+        """Ask the payer to confirm; inside a transaction."""
+        now, challenge_id = self.clock.now(), f"chl_{secrets.token_hex(16)}"
+        challenge = {
+            **row, "charge_id": row["id"], "id": challenge_id,
+            "url": f"{base_url.rstrip('/')}/challenges/{challenge_id}",
+            "created_at": rfc3339(now), "expires_at": rfc3339(now + self._challenge_lifetime),
+        }  # fmt: skip
+        self._connection.execute(
+            "INSERT INTO challenge (id, charge_id, idempotency_key, request_hash, token, amount_minor, currency,"
+            " reference, brand, last4, behaviour, url, expires_at, created_at)"
+            " VALUES (:id, :charge_id, :idempotency_key, :request_hash, :token, :amount_minor, :currency,"
+            " :reference, :brand, :last4, :behaviour, :url, :expires_at, :created_at)",
+            challenge,
+        )
+        return _waiting(challenge)
+
+    def _as_it_stands(self, challenge: sqlite3.Row) -> dict[str, Any]:
+        """A challenged charge: waiting, decided, given up, or over because its time is; inside a transaction."""
+        known = self._one("SELECT * FROM charge WHERE idempotency_key = ?", challenge["idempotency_key"])
+        if known is not None:
+            return _as_json(known)
+        if self._one("SELECT * FROM void WHERE idempotency_key = ?", challenge["idempotency_key"]):
+            return {**_waiting(challenge), "status": "voided", "next_action": None}
+        if datetime.fromisoformat(challenge["expires_at"]) <= self.clock.now():
+            return _as_json(self._add_charge(_of_challenge(challenge), "authentication_expired"))
+        return _waiting(challenge)
 
     def _reason_not_to_refund(self, charge: sqlite3.Row | None, request: Mapping[str, Any]) -> str | None:
         if charge is None or charge["status"] != "succeeded" or charge["currency"] != request["currency"]:
@@ -284,8 +382,9 @@ class Book:
         if token is None:
             return "token_unknown"
         if not token["reusable"]:
-            if self._one("SELECT id FROM charge WHERE token = ? LIMIT 1", token["id"]):
-                return "token_already_used"
+            for table in ("charge", "challenge"):
+                if self._one(f"SELECT id FROM {table} WHERE token = ? LIMIT 1", token["id"]):  # noqa: S608  # ours
+                    return "token_already_used"
             if self.clock.now() - datetime.fromisoformat(token["created_at"]) > self._token_lifetime:
                 return "token_expired"
         return REFUSED_FOR.get(Behaviour(token["behaviour"]))
@@ -349,6 +448,26 @@ class Book:
 
 def _digest(request: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(request, sort_keys=True).encode()).hexdigest()
+
+
+def _of_challenge(challenge: sqlite3.Row) -> dict[str, Any]:
+    """The charge that comes of it, as far as it is known before."""
+    names = ("idempotency_key", "request_hash", "token", "amount_minor", "currency", "reference", "brand", "last4")
+    of_charge = {name: challenge[name] for name in (*names, "behaviour")}
+    return {"id": challenge["charge_id"], **of_charge}
+
+
+def _waiting(challenge: sqlite3.Row | Mapping[str, Any]) -> dict[str, Any]:
+    """A charge that waits for its payer, for the merchant."""
+    same = ("amount_minor", "currency", "reference", "idempotency_key", "created_at")
+    return {
+        "id": challenge["charge_id"],
+        "status": "requires_action",
+        **{name: challenge[name] for name in same},
+        "card": {"brand": challenge["brand"], "last4": challenge["last4"]},
+        "error": None,
+        "next_action": {"type": "redirect", "url": challenge["url"], "expires_at": challenge["expires_at"]},
+    }
 
 
 def _refund_as_json(row: sqlite3.Row | Mapping[str, Any]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ class Behaviour(StrEnum):
     INSUFFICIENT_FUNDS = "insufficient_funds"
     SLOW = "slow"  # charged, the answer takes a few seconds
     TIMEOUT = "timeout"  # charged, the answer comes when nobody waits any more
+    THREE_D_SECURE = "3ds"  # charged once the payer has confirmed it on the provider's page
 
 
 #: The numbers that payment providers commonly publish for tests; none belongs to anybody.
@@ -28,6 +29,7 @@ TEST_CARDS: dict[str, Behaviour] = {
     "4000000000009995": Behaviour.INSUFFICIENT_FUNDS,
     "4000000000000101": Behaviour.SLOW,
     "4000000000000119": Behaviour.TIMEOUT,
+    "4000000000003220": Behaviour.THREE_D_SECURE,
 }
 
 #: Tokens that can be used any number of times, one charge a use: by behaviour.
@@ -40,6 +42,8 @@ REFUSALS: dict[str, str] = {
     "token_already_used": "The token was used before; it is good for one charge.",
     "token_expired": "The token is too old.",
     "token_unknown": "There is no such token.",
+    "authentication_failed": "The payer did not confirm the payment.",
+    "authentication_expired": "The payer did not confirm the payment in time.",
     "charge_unknown": "There is no such charge, or it took no money.",
     "refund_exceeds_charge": "More is to be given back than is left of the charge.",
 }

@@ -17,6 +17,7 @@ from payments.domain.provider import (
     Refunded,
     RefundOutcome,
     RefundRefused,
+    RequiresAction,
     Unknown,
     Voided,
 )
@@ -38,14 +39,20 @@ class _Refusal(TolerantSchema):
     error = fields.Nested(_Error, required=True)
 
 
+class _NextAction(TolerantSchema):
+    url = fields.Url(required=True, schemes={"http", "https"}, require_tld=False, validate=validate.Length(max=2048))
+    expires_at = UtcDateTime(required=True)
+
+
 class _Charge(TolerantSchema):
     id = PlainString(required=True, max_length=64)
     idempotency_key = PlainString(required=True, max_length=255)
-    status = fields.String(required=True, validate=validate.OneOf(["succeeded", "failed"]))
+    status = fields.String(required=True, validate=validate.OneOf(["succeeded", "failed", "requires_action"]))
     amount_minor = StrictInteger(required=True, validate=validate.Range(min=1))
     currency = MoneySchema().fields["currency"]
     card = fields.Nested(_Card, required=True, allow_none=True)
     error = fields.Nested(_Error, required=True, allow_none=True)
+    next_action = fields.Nested(_NextAction, load_default=None, allow_none=True)
     created_at = UtcDateTime(required=True)
 
 
@@ -88,7 +95,7 @@ def outcome_of_charge(key: str, status: int, body: Any) -> Outcome:
         body: its JSON.
     """
     try:
-        if status in (200, 201):
+        if status in (200, 201, 202):
             return _read(key, _CHARGE.load(body))
         if status == 402:
             return Declined(_REFUSAL.load(body)["error"]["code"])
@@ -140,6 +147,8 @@ def _read(key: str, charge: dict[str, Any]) -> Outcome:
             Card(charge["card"]["brand"], charge["card"]["last4"]),
             charge["created_at"],
         )
+    if charge["status"] == "requires_action" and charge["next_action"] and not charge["error"]:
+        return RequiresAction(charge["next_action"]["url"], charge["next_action"]["expires_at"])
     return Unknown("a charge that contradicts itself")
 
 

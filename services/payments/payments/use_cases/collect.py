@@ -91,6 +91,7 @@ def _captured(attempt: Attempt, captured: Captured) -> dict[str, Any]:
         "decline": None,
         "card": {"brand": captured.card.brand, "last4": captured.card.last4},
         "instructions": None,
+        "next_action": None,
     }
 
 

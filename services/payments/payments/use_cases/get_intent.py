@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from kernel.clock import rfc3339
 from kernel.errors import not_found
 from payments import remittance_storage, storage
 from payments.domain.declines import decline
@@ -51,4 +52,12 @@ def get_intent(app: App, caller: Identity | None, *, order_id: str) -> dict[str,
         "decline": decline(code) if code else None,
         "card": {"brand": row["card_brand"], "last4": row["card_last4"]} if row["card_last4"] else None,
         "instructions": instructions_view(app, awaited, received) if awaited is not None and waits else None,
+        "next_action": _next_action(row),
     }
+
+
+def _next_action(row: Row) -> dict[str, str] | None:
+    """What the payer must do for the card that is being tried."""
+    if row["state"] != State.PROCESSING or row["action_url"] is None:
+        return None
+    return {"type": "redirect", "url": row["action_url"], "expires_at": rfc3339(row["action_expires_at"])}

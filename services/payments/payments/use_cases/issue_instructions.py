@@ -61,9 +61,9 @@ def issue_instructions(
         }  # fmt: skip
         if storage.add_intent(tx, intent, State.REQUIRES_ACTION):
             remittance_storage.add_instructions(
-                tx, {**_dates(tx, terms, method), **_new(intent["id"], order_number, payer)}
+                tx, {**dates_of(tx, terms, method), **first_instructions(intent["id"], order_number, payer)}
             )
-            _tell(app, tx, order_id, 0)
+            tell_payer(app, tx, order_id, 0)
         else:
             _change(app, tx, intent, terms)
     return get_intent(app, caller, order_id=order_id)
@@ -78,11 +78,12 @@ def _change(app: App, tx: Transaction, wanted: dict[str, Any], terms: Terms) -> 
         raise conflict("amount_differs", "This order is being paid with another amount. Place a new order.")
     if known["state"] != State.REQUIRES_ACTION or known["method"] == wanted["method"]:
         return
-    remittance_storage.issue_again(tx, known["id"], _dates(tx, terms, wanted["method"]))
-    _tell(app, tx, wanted["order_id"], remittance_storage.received_minor(tx, known["id"]))
+    remittance_storage.issue_again(tx, known["id"], dates_of(tx, terms, wanted["method"]))
+    tell_payer(app, tx, wanted["order_id"], remittance_storage.received_minor(tx, known["id"]))
 
 
-def _dates(tx: Transaction, terms: Terms, method: str) -> dict[str, Any]:
+def dates_of(tx: Transaction, terms: Terms, method: str) -> dict[str, Any]:
+    """By which method money is awaited from now on, and until when."""
     expires_at = terms.expires_at(tx.now)
     return {
         "method": method,
@@ -93,7 +94,8 @@ def _dates(tx: Transaction, terms: Terms, method: str) -> dict[str, Any]:
     }
 
 
-def _new(intent_id: str, order_number: str, payer: dict[str, str]) -> dict[str, Any]:
+def first_instructions(intent_id: str, order_number: str, payer: dict[str, str]) -> dict[str, Any]:
+    """The reference of an intent that had no instructions before, and whom the mails go to."""
     return {
         "intent_id": intent_id,
         "reference": reference_of(order_number),
@@ -104,7 +106,8 @@ def _new(intent_id: str, order_number: str, payer: dict[str, str]) -> dict[str, 
     }
 
 
-def _tell(app: App, tx: Transaction, order_id: str, received_minor: int) -> None:
+def tell_payer(app: App, tx: Transaction, order_id: str, received_minor: int) -> None:
+    """Say how to pay by what was just written."""
     awaited: Row | None = remittance_storage.find_instructions(tx, order_id)
     assert awaited is not None, "written in this transaction"
     tx.emit(messages.INSTRUCTIONS_ISSUED, told_to_payer(app, awaited, received_minor))

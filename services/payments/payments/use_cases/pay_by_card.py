@@ -47,7 +47,7 @@ def pay_by_card(
             raise not_found("payment")
         wanted = Money(intent["amount_minor"], intent["currency"])
         attempt = Attempt(attempt_id, intent["id"], order_id, attempt_id, provider_token, wanted, checks=0)
-        new = _begin(app, tx, attempt, State(intent["state"]))
+        new = _begin(app, tx, attempt, State(intent["state"]), intent["round"])
         due = None if new else storage.claim_due_attempt(tx, app.lease, order_id)
     if new:
         record_outcome(app, attempt, app.provider.charge(attempt.key, attempt.token, wanted, order_id))
@@ -56,7 +56,7 @@ def pay_by_card(
     return get_intent(app, caller, order_id=order_id)
 
 
-def _begin(app: App, tx: Transaction, attempt: Attempt, state: State) -> bool:
+def _begin(app: App, tx: Transaction, attempt: Attempt, state: State, round: int) -> bool:
     """Turn a locked intent over to a card; False if that was done before, or must not be."""
     awaited = remittance_storage.find_instructions(tx, attempt.order_id)
     if awaited is None or state is not State.REQUIRES_ACTION or awaited["expires_at"] <= tx.now:
@@ -64,5 +64,5 @@ def _begin(app: App, tx: Transaction, attempt: Attempt, state: State) -> bool:
     if remittance_storage.received_minor(tx, attempt.intent_id) or storage.has_attempt(tx, attempt.id):
         return False
     remittance_storage.turn_to_card(tx, attempt.intent_id)
-    storage.add_attempt(tx, attempt, app.lease)
+    storage.add_attempt(tx, attempt, app.lease, round)
     return True

@@ -9,7 +9,7 @@ from chassis import failpoints
 from kernel.clock import rfc3339
 from payments import messages, remittance_storage, storage
 from payments.domain.declines import decline, decline_code
-from payments.domain.provider import Attempt, Captured, Declined, Outcome, Voided, believe
+from payments.domain.provider import Attempt, Captured, Declined, Outcome, RequiresAction, Voided, believe
 
 if TYPE_CHECKING:
     from chassis.persistence import Transaction
@@ -33,6 +33,9 @@ def record_outcome(app: App, attempt: Attempt, outcome: Outcome) -> Outcome:
             _declined(tx, attempt, believed)
         elif isinstance(believed, Voided):
             _voided(tx, attempt)
+        elif isinstance(believed, RequiresAction):
+            storage.await_payer(tx, attempt, believed)
+            _log.info("payment attempt %s waits for its payer", attempt.id)
         else:
             storage.check_later(tx, attempt, believed.retry_after_s)
             _log.warning("payment attempt %s is unsettled: %s", attempt.id, believed.reason)
@@ -64,6 +67,9 @@ def _declined(tx: Transaction, attempt: Attempt, declined: Declined) -> None:
             remittance_storage.await_again(tx, attempt.intent_id)
             _log.info("payment attempt %s failed: %s; the money is awaited again", attempt.id, code)
         return
+    if storage.is_replaced(tx, attempt.id):
+        storage.mark_attempt_failed(tx, attempt, code)
+        return
     if storage.mark_failed(tx, attempt, code):
         tx.emit(
             messages.FAILED,
@@ -73,6 +79,13 @@ def _declined(tx: Transaction, attempt: Attempt, declined: Declined) -> None:
 
 
 def _voided(tx: Transaction, attempt: Attempt) -> None:
+    if storage.is_replaced(tx, attempt.id):
+        # the order is to be paid in another way: only the attempt is given up
+        if storage.mark_attempt_voided(tx, attempt):
+            if remittance_storage.has_instructions(tx, attempt.intent_id):
+                remittance_storage.await_again(tx, attempt.intent_id)
+            _log.info("payment attempt %s voided; another one follows", attempt.id)
+        return
     if storage.mark_voided(tx, attempt):
         tx.emit(messages.VOIDED, {"order_id": attempt.order_id, "intent_id": attempt.intent_id})
         _log.info("payment attempt %s voided", attempt.id)

@@ -84,7 +84,10 @@ def _give_up(app: App, tx: Transaction, intent: dict[str, Any]) -> Attempt | Non
     if known["state"] == State.REQUIRES_ACTION:
         _stop_waiting(tx, order_id)
         return None
-    return storage.claim_to_void(tx, order_id, app.lease)
+    attempt = storage.claim_to_void(tx, order_id, app.lease)
+    if attempt is None:
+        _stop_between_attempts(tx, order_id)
+    return attempt
 
 
 def _stop_waiting(tx: Transaction, order_id: str) -> None:
@@ -98,3 +101,12 @@ def _stop_waiting(tx: Transaction, order_id: str) -> None:
         remittance_storage.end(tx, intent["id"], State.VOIDED)
         set_aside(tx, intent["id"])
         tx.emit(messages.VOIDED, {"order_id": order_id, "intent_id": intent["id"]})
+
+
+def _stop_between_attempts(tx: Transaction, order_id: str) -> None:
+    """One card was given up for another way to pay, which has not begun: it never will."""
+    intent = remittance_storage.lock_intent(tx, order_id)
+    if intent is None or intent["state"] != State.PROCESSING or storage.has_live_attempt(tx, intent["id"]):
+        return
+    remittance_storage.end(tx, intent["id"], State.VOIDED)
+    tx.emit(messages.VOIDED, {"order_id": order_id, "intent_id": intent["id"]})
