@@ -9,7 +9,7 @@ COPY services services
 COPY gateway gateway
 COPY punchcard punchcard
 RUN pip install --no-deps --no-build-isolation libs/kernel libs/chassis services/accounts services/catalog \
-      services/cart services/payments services/credits services/notifications gateway/ punchcard/ \
+      services/cart services/payments services/credits services/support services/notifications gateway/ punchcard/ \
     && useradd --system --create-home punchcard && install -d -o punchcard /data
 USER punchcard
 CMD ["punchcard", "--help"]

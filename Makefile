@@ -6,8 +6,8 @@ WORKERS ?= 3
 VENV := .venv
 BIN := $(VENV)/bin
 OWN := libs/kernel libs/chassis services/accounts services/catalog services/cart services/payments services/credits \
-       services/notifications gateway punchcard
-SERVICES := accounts catalog cart payments credits notifications gateway
+       services/support services/notifications gateway punchcard
+SERVICES := accounts catalog cart payments credits support notifications gateway
 SCALE = $(foreach s,$(SERVICES),$(if $($(s)),--scale $(s)=$($(s))))
 MYPY_PACKAGES := $(foreach d,$(OWN),$(d)/$(notdir $(d)))
 

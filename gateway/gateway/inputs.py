@@ -7,7 +7,15 @@ from typing import Any
 
 from marshmallow import ValidationError, fields, validate, validates_schema
 
-from chassis.messages import MoneySchema, PlainString, RequestSchema, StrictBoolean, StrictInteger, UtcDateTime
+from chassis.messages import (
+    MoneySchema,
+    Paragraphs,
+    PlainString,
+    RequestSchema,
+    StrictBoolean,
+    StrictInteger,
+    UtcDateTime,
+)
 
 #: No product allows as many; the cart knows each one's own cap.
 _MOST = 1_000_000
@@ -177,7 +185,7 @@ class CardQuery(PageQuery):
 
 
 #: Every service has dead letters of its own.
-_SERVICES = ("accounts", "catalog", "cart", "payments", "credits", "notifications")
+_SERVICES = ("accounts", "catalog", "cart", "payments", "credits", "support", "notifications")
 
 
 class DeadLetterQuery(PageQuery):
@@ -356,3 +364,78 @@ class CardAndCode(RequestSchema):
 
     number = PlainString(required=True, max_length=100)
     code = Secret(required=True, max_length=200)
+
+
+_MOST_CAP = 1_000_000
+_TICKET_STATES = ("opening", "open", "waiting_for_customer", "closing", "closed")
+
+
+class PreflightQuery(RequestSchema):
+    """What a ticket would be about, and the credits it would hold."""
+
+    deployment_id = PlainString(required=True, max_length=64)
+    cap_credits = QueryInteger(load_default=1, validate=validate.Range(min=1, max=_MOST_CAP))
+
+
+class ReopenedTicket(RequestSchema):
+    """The credits that a ticket may cost: they are held for it, and what is not used comes back."""
+
+    cap_credits = StrictInteger(required=True, validate=validate.Range(min=1, max=_MOST_CAP))
+
+
+class NewTicket(ReopenedTicket):
+    """What is wrong, on which deployment, and the credits that it may cost."""
+
+    deployment_id = PlainString(required=True, max_length=64)
+    subject = PlainString(required=True, max_length=200)
+    description = Paragraphs(required=True)
+
+
+class TicketQuery(PageQuery):
+    """Tickets in one state, about one deployment, or all."""
+
+    state = fields.String(validate=validate.OneOf(_TICKET_STATES))
+    deployment_id = PlainString(max_length=64)
+
+
+class QueueQuery(TicketQuery):
+    """Tickets of one organisation, in one state, about one deployment; without a state, those that are open."""
+
+    organization_id = PlainString(max_length=64)
+
+
+class NewComment(RequestSchema):
+    """Something to say about a ticket."""
+
+    text = Paragraphs(required=True)
+    internal = StrictBoolean(load_default=False, metadata={"description": "For support only"})
+
+
+class NewTime(RequestSchema):
+    """Minutes that were worked, or the entry that is taken back."""
+
+    minutes = StrictInteger(validate=validate.Range(min=1, max=24 * 60))
+    reverses = PlainString(max_length=64, metadata={"description": "The id of an entry of this ticket"})
+    worked_on = fields.Date(format="iso", metadata={"description": "Today (UTC) unless told"})
+    note = PlainString(required=True, max_length=400)
+
+    @validates_schema
+    def _one_choice(self, data: dict[str, Any], **options: Any) -> None:
+        if ("minutes" in data) == ("reverses" in data):
+            raise ValidationError("Say either minutes or reverses.")
+
+
+class OverrunAnswer(RequestSchema):
+    """Yes or no to more credits."""
+
+    approve = StrictBoolean(required=True)
+    expected_credits = StrictInteger(
+        allow_none=True, validate=validate.Range(min=1, max=10**9),
+        metadata={"description": "What you were asked for; if it is more by now, nothing happens"},
+    )  # fmt: skip
+
+
+class FoundDefect(RequestSchema):
+    """Why the credits of a ticket are given back."""
+
+    reason = PlainString(required=True, max_length=400)

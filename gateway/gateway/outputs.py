@@ -568,6 +568,117 @@ class Surplus(Schema):
     receipt = fields.Nested(Receipt, required=True)
 
 
+class Objection(Schema):
+    """What stands in the way of a ticket."""
+
+    code = _TEXT(
+        required=True,
+        metadata={"description": "forbidden, deployment_retired, no_contract or insufficient_credits"},
+    )
+    detail = _TEXT(required=True)
+
+
+class BoundContract(Schema):
+    """A support contract of a deployment."""
+
+    sku = _TEXT(required=True)
+    name = _TEXT(required=True)
+    bound_at = _WHEN(required=True)
+
+
+class Preflight(Schema):
+    """Whether a ticket would be accepted."""
+
+    accepted = fields.Boolean(required=True)
+    reasons = fields.List(fields.Nested(Objection), required=True)
+    deployment = fields.Nested(Party, required=True)
+    contracts = fields.List(fields.Nested(BoundContract), required=True)
+    balance = _NUMBER(required=True)
+    cap_credits = _NUMBER(required=True)
+
+
+class TicketCredits(Schema):
+    """The credits of a ticket; each is a minute. The first three are of the time since it was last opened."""
+
+    cap = _NUMBER(required=True, metadata={"description": "Held for it"})
+    worked = _NUMBER(required=True)
+    written_off = _NUMBER(required=True, metadata={"description": "Of these, what you did not agree to"})
+    debited = _NUMBER(required=True)
+    given_back = _NUMBER(required=True)
+
+
+class AskedOverrun(Schema):
+    """More credits that a ticket needs; say yes or no at /v1/tickets/{id}/overrun."""
+
+    id = _TEXT(required=True)
+    credits = _NUMBER(required=True)
+    asked_at = _WHEN(required=True)
+
+
+class Defect(Schema):
+    """Why the credits of a ticket were given back."""
+
+    found_at = _WHEN(required=True)
+    reason = _TEXT(required=True)
+
+
+class TicketSummary(Schema):
+    """A ticket in a list."""
+
+    id = _TEXT(required=True)
+    number = _TEXT(required=True)
+    state = _TEXT(
+        required=True, metadata={"description": "opening, open, waiting_for_customer, closing, closed or refused"}
+    )
+    subject = _TEXT(required=True)
+    organization = fields.Nested(Party, required=True)
+    deployment = fields.Nested(Party, required=True)
+    requester = fields.Nested(Party, required=True)
+    credits = fields.Nested(TicketCredits, required=True)
+    overrun = fields.Nested(AskedOverrun, required=True, allow_none=True)
+    defect = fields.Nested(Defect, required=True, allow_none=True)
+    opened_at = _WHEN(required=True)
+    updated_at = _WHEN(required=True)
+    closed_at = _maybe(_WHEN)
+
+
+class TimeEntry(Schema):
+    """Time worked; negative: another entry is taken back."""
+
+    id = _TEXT(required=True)
+    minutes = _NUMBER(required=True)
+    note = _TEXT(required=True)
+    worked_on = fields.Date(required=True)
+    worked_by = _TEXT(required=True)
+    recorded_at = _WHEN(required=True)
+    reverses = _maybe(_TEXT)
+
+
+class Ticket(TicketSummary):
+    """A ticket."""
+
+    description = _TEXT(required=True)
+    time = fields.List(fields.Nested(TimeEntry), required=True)
+
+
+class Comment(Schema):
+    """What somebody wrote about a ticket."""
+
+    id = _TEXT(required=True)
+    text = _TEXT(required=True)
+    internal = fields.Boolean(required=True)
+    by_staff = fields.Boolean(required=True)
+    author = fields.Nested(Party, required=True)
+    written_at = _WHEN(required=True)
+
+
+class CommentAdded(Schema):
+    """A new comment, and where the ticket stands with it."""
+
+    comment = fields.Nested(Comment, required=True)
+    state = _TEXT(required=True)
+
+
 class Alive(Schema):
     """The process answers."""
 

@@ -13,6 +13,7 @@ from werkzeug.test import TestResponse
 
 from chassis import context
 from chassis.sealing import Opener, new_key
+from chassis.testing import rpc_contract
 from gateway.routes.health import SERVICES
 from kernel.errors import Kind, Refusal
 
@@ -160,6 +161,12 @@ STEP = {"happened_at": "2026-11-22T12:00:00.000Z", "what": "order.placed", "deta
 SPENT = {"id": "ltx_1", "organization_id": "org_acme", "credits": 30, "balance": 90}
 GRANTED = {**SPENT, "expires_at": "2027-01-31T00:00:00.000Z"}
 
+_TICKETS = (
+    "preflight", "open_ticket", "get_ticket", "get_any_ticket", "list_tickets", "list_queue", "list_comments",
+    "add_comment", "add_time", "answer_overrun", "close_ticket", "reopen_ticket", "give_back_defect",
+)  # fmt: skip
+TICKET = rpc_contract("support", "get_ticket")["example"]["reply"]
+
 REPLIES: dict[str, Any] = {
     "accounts.authenticate": lambda _: authenticated(),
     "accounts.sign_in": {"expires_at": "2026-11-23T00:00:00.000Z", "user": USER, "organization": ORGANIZATION},
@@ -222,6 +229,7 @@ REPLIES: dict[str, Any] = {
     "payments.find_orders": {"order_ids": ["ord_1"]},
     **{f"{name}.order_timeline": {"items": [STEP]} for name in SERVICES},
     **{f"{name}.list_audit": {"items": [AUDIT_ENTRY], "more": False} for name in SERVICES},
+    **{f"support.{name}": rpc_contract("support", name)["example"]["reply"] for name in _TICKETS},
     **{f"health.{name}": {} for name in SERVICES},
 }
 

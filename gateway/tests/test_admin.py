@@ -12,7 +12,7 @@ from gateway_fakes import DEAD_LETTER, REFUND, SPENT, USER, Check, FakeRpc, Send
 from kernel.errors import Kind, Refusal
 
 LETTERS = "/v1/admin/dead-letters"
-SERVICES = ["accounts", "catalog", "cart", "payments", "credits", "notifications"]
+SERVICES = ["accounts", "catalog", "cart", "payments", "credits", "support", "notifications"]
 
 
 @pytest.fixture(autouse=True)

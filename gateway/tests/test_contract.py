@@ -102,6 +102,24 @@ REQUESTS: dict[str, tuple[str, str, Any]] = {
     "cart.refund_order": (
         "POST", "/v1/admin/orders/ord_1/refund", {"reason": "Bought twice", "claimed": "refund_anyway"}
     ),
+    "support.preflight": ("GET", "/v1/tickets/preflight?deployment_id=14181336&cap_credits=60", None),
+    "support.open_ticket": (
+        "POST", "/v1/tickets",
+        {"deployment_id": "14181336", "subject": "Calls", "description": "They\ndrop", "cap_credits": 60},
+    ),
+    "support.get_ticket": ("GET", "/v1/tickets/tkt_1", None),
+    "support.get_any_ticket": ("GET", "/v1/admin/tickets/tkt_1", None),
+    "support.list_tickets": ("GET", f"/v1/tickets?state=open&deployment_id=1&{PAGE}", None),
+    "support.list_queue": ("GET", f"/v1/admin/tickets?state=open&deployment_id=1&organization_id=o&{PAGE}", None),
+    "support.list_comments": ("GET", f"/v1/tickets/tkt_1/comments?{PAGE}", None),
+    "support.add_comment": ("POST", "/v1/tickets/tkt_1/comments", {"text": "Hello", "internal": True}),
+    "support.add_time": (
+        "POST", "/v1/tickets/tkt_1/time", {"minutes": 5, "worked_on": "2026-11-24", "note": "Looked"}
+    ),
+    "support.answer_overrun": ("POST", "/v1/tickets/tkt_1/overrun", {"approve": True, "expected_credits": 30}),
+    "support.close_ticket": ("POST", "/v1/tickets/tkt_1/close", None),
+    "support.reopen_ticket": ("POST", "/v1/tickets/tkt_1/reopen", {"cap_credits": 60}),
+    "support.give_back_defect": ("POST", "/v1/tickets/tkt_1/defect", {"reason": "Ours"}),
     "cart.get_refund": ("GET", "/v1/admin/orders/ord_1/refund", None),
     "cart.search_orders": (
         "GET",

@@ -104,6 +104,10 @@ def test_idempotency_key_is_documented_where_it_is_required(document: dict[str, 
         "/v1/admin/payments/receipts",
         "/v1/support-cards/{card_id}/recall", "/v1/admin/credits/spends", "/v1/admin/orders/{order_id}/refund",
         "/v1/admin/credits/grants", "/v1/admin/credits/adjustments",
+        "/v1/tickets",
+        *(f"/v1/tickets/{{ticket_id}}/{what}" for what in (
+            "comments", "time", "overrun", "close", "reopen", "defect"
+        )),
     }  # fmt: skip
     # a new POST belongs into one of the two: what moves money, credits or cards needs a key, and these move none
     assert {path for method, path, _ in operations(document) if method == "POST"} - wanting == {

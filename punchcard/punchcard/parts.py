@@ -6,7 +6,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-SERVICES = ("accounts", "catalog", "cart", "payments", "credits", "notifications")
+SERVICES = ("accounts", "catalog", "cart", "payments", "credits", "support", "notifications")
 
 
 def sqlite_urls(folder: Path) -> dict[str, str]:

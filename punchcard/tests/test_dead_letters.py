@@ -31,7 +31,7 @@ def park(database: Database, cause: str = "RuntimeError", body: bytes = BODY) ->
 
 @pytest.fixture
 def clean(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
-    for name in ("accounts", "catalog", "cart", "payments", "credits", "notifications"):
+    for name in ("accounts", "catalog", "cart", "payments", "credits", "support", "notifications"):
         monkeypatch.delenv(f"{name.upper()}_DATABASE_URL", raising=False)
     monkeypatch.delenv("AMQP_URI", raising=False)
     return monkeypatch

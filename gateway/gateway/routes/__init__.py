@@ -17,6 +17,7 @@ from gateway.routes import (
     reading,
     sessions,
     support_cards,
+    tickets,
     users,
     webhooks,
 )
@@ -31,6 +32,8 @@ BLUEPRINTS = (
     orders.routes,
     credit.routes,
     support_cards.routes,
+    tickets.routes,
+    tickets.staff_routes,
     webhooks.routes,
     admin.routes,
     admin_credits.routes,

@@ -18,7 +18,7 @@ from kernel.errors import Refusal
 
 routes = Blueprint("Health", __name__, description="For whoever runs it.")
 
-SERVICES = ("accounts", "catalog", "cart", "payments", "credits", "notifications")
+SERVICES = ("accounts", "catalog", "cart", "payments", "credits", "support", "notifications")
 #: Seconds that an answer is repeated: the route is open, and each round asks every service.
 _FRESH_S = 1.0
 _REPLY = PassedThrough()

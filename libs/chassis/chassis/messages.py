@@ -77,6 +77,22 @@ def _read_plain(field: PlainString) -> Callable[[Any], Any]:
     return lambda value: field._deserialize(value, None, None)
 
 
+class Paragraphs(fields.String):
+    """Text of several lines: trimmed, line ends as ``\\n``, no other control characters but tabs."""
+
+    default_error_messages = {"control": "Control characters are not allowed."}
+
+    def __init__(self, *, max_length: int = 10_000, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._length = validate.Length(min=1, max=max_length)
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
+        text = super()._deserialize(value, attr, data, **kwargs).replace("\r\n", "\n").replace("\r", "\n").strip()
+        if any(unicodedata.category(each) in {"Cc", "Cs"} for each in text if each not in "\n\t"):
+            raise self.make_error("control")
+        return self._length(text)
+
+
 READERS[StrictInteger] = as_is(int)
 READERS[StrictBoolean] = as_is(bool)
 READERS[PlainString] = _read_plain

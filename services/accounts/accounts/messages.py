@@ -286,6 +286,21 @@ class Deployment(TolerantSchema):
     similar_to = fields.List(fields.String(), required=True)
 
 
+class BoundContract(TolerantSchema):
+    """A support contract of a deployment."""
+
+    sku = fields.String(required=True)
+    name = fields.String(required=True)
+    bound_at = UtcDateTime(required=True)
+
+
+class Coverage(TolerantSchema):
+    """A deployment and its contracts: support is for those that have one."""
+
+    deployment = fields.Nested(Deployment, required=True)
+    contracts = fields.List(fields.Nested(BoundContract), required=True)
+
+
 class DeploymentPage(TolerantSchema):
     """A page of deployments, by id."""
 
@@ -505,6 +520,13 @@ RPC_EXAMPLES: dict[str, dict[str, Any]] = {
         "reply": {"items": [_DEPLOYMENT], "next": None},
     },
     "get_deployment": {"request": {"id": "14181336"}, "reply": _DEPLOYMENT},
+    "get_coverage": {
+        "request": {"id": "14181336"},
+        "reply": {
+            "deployment": _DEPLOYMENT,
+            "contracts": [{"sku": "CONTRACT-1Y", "name": "Support contract", "bound_at": "2026-11-22T12:00:00.000Z"}],
+        },
+    },
     "check_deployments": {"request": {"ids": ["14181336", "999"]}, "reply": {"items": [_DEPLOYMENT]}},
     "order_facts": {
         "request": {"limit": 500, "cursor": None},

@@ -18,6 +18,7 @@ from accounts.use_cases.create_api_key import create_api_key
 from accounts.use_cases.deactivate_user import deactivate_user
 from accounts.use_cases.delete_address import delete_address
 from accounts.use_cases.get_address import get_address
+from accounts.use_cases.get_coverage import get_coverage
 from accounts.use_cases.get_deployment import get_deployment
 from accounts.use_cases.get_organization import get_organization
 from accounts.use_cases.issue_links import issue_links
@@ -160,6 +161,11 @@ class AccountsService(Service):
     def get_deployment(self, call: Call) -> dict[str, Any]:
         """One deployment."""
         return get_deployment(self.app, call.caller, **call.data)
+
+    @rpc(request=messages.ById(), reply=messages.Coverage())
+    def get_coverage(self, call: Call) -> dict[str, Any]:
+        """A deployment with the contracts that are bound to it."""
+        return get_coverage(self.app, call.caller, **call.data)
 
     @rpc(request=messages.CheckDeployments(), reply=messages.VisibleDeployments())
     def check_deployments(self, call: Call) -> dict[str, Any]:

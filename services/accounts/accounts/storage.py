@@ -425,6 +425,13 @@ def page_of_entitlements(reader: Reader, limit: int, cursor: str | None) -> tupl
     return page(reader, select, ENTITLEMENT.c.order_line_id, limit, cursor)
 
 
+def contracts_of(reader: Reader, deployment_id: str) -> Sequence[Row]:
+    """The contracts that are bound to a deployment, oldest first."""
+    columns = (ENTITLEMENT.c.sku, ENTITLEMENT.c.name, ENTITLEMENT.c.bound_at)
+    select = sa.select(*columns).where(ENTITLEMENT.c.deployment_id == deployment_id, ENTITLEMENT.c.kind == "contract")
+    return reader.all(select.order_by(ENTITLEMENT.c.bound_at, ENTITLEMENT.c.order_line_id))
+
+
 def similar_ids(reader: Reader, deployment_ids: Collection[str]) -> Mapping[str, list[str]]:
     """For each of the deployments, the ids of its look-alikes in order."""
     select = sa.select(SIMILAR).where(SIMILAR.c.deployment_id.in_(deployment_ids)).order_by(SIMILAR.c.similar_id)

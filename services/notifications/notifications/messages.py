@@ -212,6 +212,63 @@ class OrderRefunded(TolerantSchema):
     credits = fields.Nested(RefundedCredits, required=True)
 
 
+class TicketEvent(TolerantSchema):
+    """What all events about a ticket say."""
+
+    ticket_id = fields.String(required=True)
+    number = fields.String(required=True)
+    subject = fields.String(required=True)
+    organization = fields.Nested(Organization, required=True)
+    deployment = fields.Nested(Organization, required=True)
+    recipient = fields.Nested(Buyer, required=True)
+
+
+class TicketOpened(TicketEvent):
+    """``support.ticket_opened.v1``"""
+
+    round = StrictInteger(required=True)
+    cap_credits = StrictInteger(required=True)
+    opened_at = UtcDateTime(required=True)
+
+
+class TicketAnswered(TicketEvent):
+    """``support.ticket_answered.v1``"""
+
+    comment_id = fields.String(required=True)
+    lines = fields.List(fields.String(), required=True)
+    author_name = fields.String(required=True)
+    answered_at = UtcDateTime(required=True)
+
+
+class OverrunAsked(TicketEvent):
+    """``support.overrun_asked.v1``"""
+
+    overrun_id = fields.String(required=True)
+    cap_credits = StrictInteger(required=True)
+    credits = StrictInteger(required=True)
+    asked_at = UtcDateTime(required=True)
+
+
+class TicketClosed(TicketEvent):
+    """``support.ticket_closed.v1``"""
+
+    round = StrictInteger(required=True)
+    held = StrictInteger(required=True)
+    debited = StrictInteger(required=True)
+    returned = StrictInteger(required=True)
+    written_off = StrictInteger(required=True)
+    defect_reason = fields.String(load_default=None, allow_none=True)
+    closed_at = UtcDateTime(required=True)
+
+
+class DefectCredited(TicketEvent):
+    """``support.defect_credited.v1``"""
+
+    given_back = StrictInteger(required=True)
+    reason = fields.String(required=True)
+    credited_at = UtcDateTime(required=True)
+
+
 #: By the kind of mail that an event causes, the schema of what the mail is rendered from.
 class NoticeIssued(TolerantSchema):
     """``accounts.notice_issued.v1``; the token of a link is sealed for this service."""
@@ -235,6 +292,11 @@ PAYLOADS: dict[MailKind, TolerantSchema] = {
     MailKind.QUOTE: QuoteIssued(),
     MailKind.QUOTE_EXPIRING: QuoteExpiring(),
     **dict.fromkeys(ACCOUNT_MAILS, NoticeIssued()),
+    MailKind.TICKET_OPENED: TicketOpened(),
+    MailKind.TICKET_ANSWERED: TicketAnswered(),
+    MailKind.TICKET_OVERRUN: OverrunAsked(),
+    MailKind.TICKET_CLOSED: TicketClosed(),
+    MailKind.TICKET_DEFECT: DefectCredited(),
 }
 
 

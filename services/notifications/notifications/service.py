@@ -17,13 +17,18 @@ from notifications.use_cases.queue_mail import (
     queue_account_mails,
     queue_cards,
     queue_claim_notices,
+    queue_defects,
     queue_instructions,
+    queue_overruns,
     queue_payments_received,
     queue_quote_reminders,
     queue_quotes,
     queue_receipts,
     queue_refund_notices,
     queue_reminders,
+    queue_ticket_answers,
+    queue_ticket_closings,
+    queue_ticket_openings,
 )
 from notifications.use_cases.send_mails import send_mails
 
@@ -87,6 +92,31 @@ class NotificationsService(Service):
     def on_notice_issued(self, events: list[Event]) -> None:
         """Links, and news of people's accounts."""
         queue_account_mails(self.app, events)
+
+    @consume_many("support.ticket_opened.v1", messages.TicketOpened())
+    def on_ticket_opened(self, events: list[Event]) -> None:
+        """What is held for a ticket."""
+        queue_ticket_openings(self.app, events)
+
+    @consume_many("support.ticket_answered.v1", messages.TicketAnswered())
+    def on_ticket_answered(self, events: list[Event]) -> None:
+        """Support has written something."""
+        queue_ticket_answers(self.app, events)
+
+    @consume_many("support.overrun_asked.v1", messages.OverrunAsked())
+    def on_overrun_asked(self, events: list[Event]) -> None:
+        """A ticket needs more credits than are held."""
+        queue_overruns(self.app, events)
+
+    @consume_many("support.ticket_closed.v1", messages.TicketClosed())
+    def on_ticket_closed(self, events: list[Event]) -> None:
+        """What was debited."""
+        queue_ticket_closings(self.app, events)
+
+    @consume_many("support.defect_credited.v1", messages.DefectCredited())
+    def on_defect_credited(self, events: list[Event]) -> None:
+        """What came back."""
+        queue_defects(self.app, events)
 
     @every(5.0)
     def send_mails(self) -> None:

@@ -40,6 +40,11 @@ EVENTS = {
     MailKind.PAYMENT_RECEIVED: "payments.receipt_recorded.v1",
     MailKind.QUOTE: "cart.quote_issued.v1",
     MailKind.QUOTE_EXPIRING: "cart.quote_expiring.v1",
+    MailKind.TICKET_OPENED: "support.ticket_opened.v1",
+    MailKind.TICKET_ANSWERED: "support.ticket_answered.v1",
+    MailKind.TICKET_OVERRUN: "support.overrun_asked.v1",
+    MailKind.TICKET_CLOSED: "support.ticket_closed.v1",
+    MailKind.TICKET_DEFECT: "support.defect_credited.v1",
 }
 EVENTS |= dict.fromkeys(ACCOUNT_MAILS, "accounts.notice_issued.v1")
 LINK_TOKEN = "k5Rz0yqk6mC2nWQJ1h7i3sVt9bXe4uLdFgPoAaNcEyM"

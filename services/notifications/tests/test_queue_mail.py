@@ -34,6 +34,11 @@ HANDLERS = {
     MailKind.QUOTE: queue_mail.queue_quotes,
     MailKind.QUOTE_EXPIRING: queue_mail.queue_quote_reminders,
     **dict.fromkeys(ACCOUNT_MAILS, queue_mail.queue_account_mails),
+    MailKind.TICKET_OPENED: queue_mail.queue_ticket_openings,
+    MailKind.TICKET_ANSWERED: queue_mail.queue_ticket_answers,
+    MailKind.TICKET_OVERRUN: queue_mail.queue_overruns,
+    MailKind.TICKET_CLOSED: queue_mail.queue_ticket_closings,
+    MailKind.TICKET_DEFECT: queue_mail.queue_defects,
 }
 
 
@@ -60,6 +65,11 @@ def app(migrated: Callable[..., Database], make_app: Callable[..., App], tmp_pat
         (MailKind.QUOTE, "quote:ord_01JDB0000000000000000000Q0"),
         (MailKind.QUOTE_EXPIRING, "quote_expiring:ord_01JDB0000000000000000000Q0"),
         *((kind, f"{kind}:lnk_01KAQ3V8Z5T6B9X4M2C7N0R1WG") for kind in ACCOUNT_MAILS),
+        (MailKind.TICKET_OPENED, "ticket_opened:tkt_01K0:1"),
+        (MailKind.TICKET_ANSWERED, "ticket_answered:cmt_01K0"),
+        (MailKind.TICKET_OVERRUN, "ticket_overrun:ovr_01K0"),
+        (MailKind.TICKET_CLOSED, "ticket_closed:tkt_01K0:1"),
+        (MailKind.TICKET_DEFECT, "ticket_defect:tkt_01K0"),
     ],
 )
 def test_an_event_queues_one_mail_to_its_buyer(

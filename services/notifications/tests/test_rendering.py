@@ -159,6 +159,70 @@ def test_refund_notice_of_an_order_without_credits(render: Render) -> None:
     assert "redits" not in text_of(mail) + html_of(mail)
 
 
+TICKET_LINES = ("Ticket: T-1001", "Subject: Calls drop after a minute", "Deployment: Berlin HQ (14181336)")
+
+
+@pytest.mark.parametrize(
+    ("kind", "subject", "said"),
+    [
+        (
+            MailKind.TICKET_OPENED,
+            "Ticket T-1001: Calls drop after a minute",
+            ("Credits held: 60 of Acme (1 credit is 1 minute of support)", "Opened on: 24 November 2026 (UTC)"),
+        ),
+        (
+            MailKind.TICKET_ANSWERED,
+            "Answer to ticket T-1001: Calls drop after a minute",
+            ("> We have found the cause.", "> A fix comes tonight."),
+        ),
+        (
+            MailKind.TICKET_OVERRUN,
+            "Ticket T-1001 needs 30 more credits: yes or no?",
+            ("Credits held: 60", "More credits needed: 30 (1 credit is 1 minute of support)"),
+        ),
+        (
+            MailKind.TICKET_CLOSED,
+            "Ticket T-1001 is closed: 75 credits debited",
+            ("Credits held: 90", "Credits debited: 75", "Credits returned: 15"),
+        ),
+        (
+            MailKind.TICKET_DEFECT,
+            "Ticket T-1001: 75 credits given back",
+            ("Reason: A defect of release 21", "Credits given back: 75 to Acme (org_01K0ACME)"),
+        ),
+    ],
+)
+def test_ticket_mails(render: Render, kind: MailKind, subject: str, said: tuple[str, ...]) -> None:
+    mail = render(kind)
+
+    assert mail["Subject"] == subject
+    assert mail["To"] == "Ada Buyer <ada@acme.example>"
+    for line in (*TICKET_LINES, *said):
+        assert line in text_of(mail).splitlines()
+        assert line.removeprefix("> ").partition(": ")[2] in html_of(mail)
+    assert "https://store.punchcard.example" in text_of(mail)
+
+
+def test_a_closed_ticket_says_what_was_not_charged_and_that_it_was_a_defect(render: Render) -> None:
+    plain = render(MailKind.TICKET_CLOSED, returned=0)
+    assert not {"Credits returned", "Minutes not charged", "Defect"} & {
+        line.partition(":")[0] for line in text_of(plain).splitlines()
+    }
+    defect = render(MailKind.TICKET_CLOSED, debited=0, written_off=75, defect_reason="Ours")
+    assert {"Credits debited: 0", "Minutes not charged: 75", "Defect: Ours"} <= set(text_of(defect).splitlines())
+    assert "you pay nothing" in text_of(defect)
+    assert "you pay nothing" in html_of(defect)
+
+
+def test_an_answer_cannot_write_markup_or_headers(render: Render) -> None:
+    mail = render(
+        MailKind.TICKET_ANSWERED, lines=["<b>bold</b>", "a\nBcc: x@y.example"], subject="a\r\nBcc: x@y.example"
+    )
+    assert "<b>bold</b>" not in html_of(mail)
+    assert "> a Bcc: x@y.example" in text_of(mail).splitlines()
+    assert mail["Bcc"] is None
+
+
 def test_receipt_without_card_and_purchase_order(render: Render) -> None:
     mail = render(MailKind.RECEIPT, payment={"method": "wire", "card": None}, purchase_order_number=None)
 

@@ -71,6 +71,31 @@ def queue_account_mails(app: App, events: Sequence[Event]) -> None:
     _queue_each(app, events, lambda data: MailKind(data["purpose"]), itemgetter("notice_id"))
 
 
+def queue_ticket_openings(app: App, events: Sequence[Event]) -> None:
+    """Tickets were opened: whoever did so is told what is held, again each time that one is opened anew."""
+    _queue(app, events, MailKind.TICKET_OPENED, lambda data: f"{data['ticket_id']}:{data['round']}")
+
+
+def queue_ticket_answers(app: App, events: Sequence[Event]) -> None:
+    """Support has written something about tickets."""
+    _queue(app, events, MailKind.TICKET_ANSWERED, itemgetter("comment_id"))
+
+
+def queue_overruns(app: App, events: Sequence[Event]) -> None:
+    """Tickets need more credits than are held: whoever opened them is asked."""
+    _queue(app, events, MailKind.TICKET_OVERRUN, itemgetter("overrun_id"))
+
+
+def queue_ticket_closings(app: App, events: Sequence[Event]) -> None:
+    """Tickets were closed: what was debited, and what came back."""
+    _queue(app, events, MailKind.TICKET_CLOSED, lambda data: f"{data['ticket_id']}:{data['round']}")
+
+
+def queue_defects(app: App, events: Sequence[Event]) -> None:
+    """Tickets were found to be about a mistake of ours: what came back."""
+    _queue(app, events, MailKind.TICKET_DEFECT, itemgetter("ticket_id"))
+
+
 def _queue(app: App, events: Sequence[Event], kind: MailKind, subject: Callable[[Mapping[str, Any]], str]) -> None:
     _queue_each(app, events, lambda _data: kind, subject)
 

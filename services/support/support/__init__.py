@@ -1,0 +1,1 @@
+"""Support tickets: a hold of credits, time worked by the minute, and what is debited in the end."""

@@ -1,0 +1,1 @@
+"""Pure rules of tickets. Imports nothing but the kernel."""

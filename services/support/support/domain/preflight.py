@@ -1,0 +1,65 @@
+"""Whether a ticket would be accepted, and why not (mission, B5)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from kernel.errors import Kind, Refusal
+
+#: Who may open tickets for their organisation.
+OPENERS = ("ticket", "buyer", "admin")
+#: Who may read them too.
+READERS = ("ticket", "viewer", "buyer", "admin")
+#: Staff who may see any ticket, and who may also work on it.
+STAFF = ("finance", "support", "superuser")
+WORKERS = ("support", "superuser")
+
+
+@dataclass(frozen=True, slots=True)
+class Contract:
+    """A contract that is bound to a deployment."""
+
+    sku: str
+    name: str
+    bound_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """A deployment that the customer may name, with its contracts."""
+
+    deployment_id: str
+    name: str
+    active: bool
+    contracts: Sequence[Contract]
+
+
+def objections(role: str, coverage: Coverage, balance: int, cap_credits: int) -> list[Refusal]:
+    """Everything that stands in the way of a ticket; nothing if it would be accepted.
+
+    Args:
+        role: of whoever would open it.
+        coverage: of the deployment.
+        balance: credits that the organisation can use.
+        cap_credits: to be held.
+    """
+    found = []
+    if role not in OPENERS:
+        found.append(Refusal(Kind.FORBIDDEN, "forbidden", f"This needs the role {' or '.join(OPENERS)}."))
+    if not coverage.active:
+        found.append(Refusal(Kind.CONFLICT, "deployment_retired", "This deployment is retired: choose another one."))
+    if not coverage.contracts:
+        found.append(
+            Refusal(Kind.CONFLICT, "no_contract", "No active support contract is bound to this deployment. Buy one.")
+        )
+    if balance < cap_credits:
+        found.append(
+            Refusal(
+                Kind.CONFLICT, "insufficient_credits",
+                f"Your organization has {balance} credits, and this ticket is to hold {cap_credits}.",
+                extra={"balance": balance},
+            )
+        )  # fmt: skip
+    return found

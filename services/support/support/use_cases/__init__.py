@@ -1,0 +1,1 @@
+"""What support does, one verb a module, one transaction each."""
