@@ -179,8 +179,9 @@ class OrderSearch(PageQuery):
 
 
 class CardQuery(PageQuery):
-    """The cards that your organisation bought, or those it claimed."""
+    """The cards that your organisation bought, or those it claimed; all, or those in one state."""
 
+    state = fields.String(validate=validate.OneOf(["issued", "claimed", "recalled", "expired", "frozen", "split"]))
     role = fields.String(load_default="issuer", validate=validate.OneOf(["issuer", "claimant"]))
 
 
@@ -224,6 +225,27 @@ class Replay(RequestSchema):
 
 class RecallCard(RequestSchema):
     """Nothing: the address says which card."""
+
+
+class CardBinding(RequestSchema):
+    """Who alone may claim a card: one organisation, or people with a mail address at one domain; null: anybody."""
+
+    organization_number = PlainString(allow_none=True, max_length=64)
+    mail_domain = PlainString(allow_none=True, max_length=253, metadata={"example": "bolt.example"})
+
+    @validates_schema
+    def _one_choice(self, data: dict[str, Any], **options: Any) -> None:
+        if not data or (all(value is not None for value in data.values()) and len(data) > 1):
+            raise ValidationError("Say organization_number or mail_domain; null to let anybody claim the card.")
+
+
+class CardParts(RequestSchema):
+    """The credits of each card that a card is split into; together as many as it has."""
+
+    credits = fields.List(
+        StrictInteger(validate=validate.Range(min=1, max=_MOST_CREDITS)), required=True,
+        validate=validate.Length(min=2, max=50),
+    )  # fmt: skip
 
 
 class NewSpend(RequestSchema):

@@ -347,12 +347,19 @@ class Entry(Schema):
     )
 
 
+class CardBoundTo(Schema):
+    """Who alone may claim a card: one of the two."""
+
+    organization_number = _maybe(_TEXT)
+    mail_domain = _maybe(_TEXT)
+
+
 class SupportCard(Schema):
     """A support credit card, masked."""
 
     id = _TEXT(required=True)
     number_masked = _TEXT(required=True)
-    state = _TEXT(required=True, metadata={"description": "issued, claimed, recalled, expired or frozen"})
+    state = _TEXT(required=True, metadata={"description": "issued, claimed, recalled, expired, frozen or split"})
     credits = _NUMBER(required=True)
     issued_at = _WHEN(required=True)
     claimed_at = _maybe(_WHEN)
@@ -360,6 +367,9 @@ class SupportCard(Schema):
     order_id = _maybe(_TEXT)
     claimant = fields.Nested(Party, allow_none=True, required=True)
     issuer = fields.Nested(Party, required=True)
+    bound_to = fields.Nested(CardBoundTo, allow_none=True, metadata={"description": "Shown to the issuer"})
+    frozen_by = _TEXT(allow_none=True, metadata={"description": "issuer or staff; shown to the issuer"})
+    split_from = _TEXT(allow_none=True, metadata={"description": "The card it was split off; shown to the issuer"})
 
 
 class CardPreview(Schema):
@@ -381,6 +391,13 @@ class Claim(Schema):
 
 class Recall(Claim):
     """A recalled card: its credits are on the issuer's balance."""
+
+
+class SplitCard(Schema):
+    """A card that was split, and the cards that it was split into."""
+
+    card = fields.Nested(SupportCard, required=True)
+    cards = fields.List(fields.Nested(SupportCard), required=True)
 
 
 class Spent(Schema):

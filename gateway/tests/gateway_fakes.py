@@ -218,6 +218,8 @@ REPLIES: dict[str, Any] = {
     "payments.record_receipt": {**RECORDED, "replayed": False},
     "payments.list_review": page_of(SURPLUS),
     "credits.recall_card": {"card": CARD, "credits": 120, "balance": 240, "replayed": False},
+    **{f"credits.{name}_card": {"card": CARD, "replayed": False} for name in ("freeze", "unfreeze", "reissue", "bind")},
+    "credits.split_card": {"card": {**CARD, "state": "split"}, "cards": [CARD, CARD], "replayed": False},
     "credits.spend": {**SPENT, "replayed": False},
     "credits.grant_credits": {**GRANTED, "replayed": False},
     "credits.adjust_credits": {**SPENT, "replayed": False},

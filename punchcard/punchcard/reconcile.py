@@ -343,7 +343,10 @@ def _line(order: Mapping[str, Any], line: Mapping[str, Any]) -> str:
 
 def _mail_breaks(facts: Facts) -> Iterator[Break]:
     due = {f"receipt:{order['order_id']}": 1 for order in _paid(facts)}
-    due |= {f"card:{item['card_id']}": 1 for item in facts.brought if item["card_id"] is not None}
+    for item in facts.brought:
+        cards = [item["card_id"]] if item["card_id"] is not None else []
+        due |= {f"card:{card_id}": 1 for card_id in [*cards, *item.get("split_into", ())]}
+        due |= {f"card_reissued:{code}": 1 for code in item.get("reissues", ())}
     due |= {
         f"refund:{order['refund']['refund_id']}": 1
         for order in facts.orders
@@ -351,7 +354,7 @@ def _mail_breaks(facts: Facts) -> Iterator[Break]:
     }
     sent: Counter[str] = Counter()
     for delivery in facts.deliveries:
-        if delivery["kind"] in ("receipt", "card", "refund"):
+        if delivery["kind"] in ("receipt", "card", "card_reissued", "refund"):
             sent[delivery["cause"]] += delivery["state"] == "sent"
         elif delivery["state"] != "sent":
             yield Break("mail_is_sent", delivery["cause"], 1, 0)

@@ -17,7 +17,7 @@ from punchcard.parts import SERVICES
 from punchcard.reconcile import Break, Report, StaffClient, find_breaks, reconcile
 
 ORDER, CARD_LINE, GRANT_LINE, CARDS = "ord_1", "ord_1 oln_card", "ord_1 oln_grant", ("scc_1", "scc_2")
-WITH_BUYER = {"taken_back": 0, "with_buyer": 300}
+WITH_BUYER = {"taken_back": 0, "with_buyer": 300, "split_into": [], "reissues": []}
 TOTAL = {"amount_minor": 500, "currency": "USD"}
 
 
@@ -304,6 +304,17 @@ BROKEN: dict[str, tuple[Callable[[FakeStore], Any], list[Break]]] = {
     "no receipt": (lambda s: s.deliveries.pop(0), [Break("cause_has_one_mail", f"receipt:{ORDER}", 1, 0)]),
     "a card mail not sent": (
         lambda s: s.deliveries[1].update(state="failed"), [Break("cause_has_one_mail", "card:scc_1", 1, 0)],
+    ),
+    "no mail about a card that was split off": (
+        lambda s: s.brought[1].update(split_into=["scc_1a"]), [Break("cause_has_one_mail", "card:scc_1a", 1, 0)],
+    ),
+    "no mail about a new code": (
+        lambda s: s.brought[1].update(reissues=["scc_1:2"]),
+        [Break("cause_has_one_mail", "card_reissued:scc_1:2", 1, 0)],
+    ),
+    "a new code that nobody asked for": (
+        lambda s: s.deliveries.append({"kind": "card_reissued", "cause": "card_reissued:scc_1:2", "state": "sent"}),
+        [Break("cause_has_one_mail", "card_reissued:scc_1:2", 0, 1)],
     ),
     "a receipt for an unpaid order": (
         lambda s: s.deliveries.append({"kind": "receipt", "cause": "receipt:ord_2", "state": "sent"}),

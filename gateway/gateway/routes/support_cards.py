@@ -1,4 +1,7 @@
-"""Support credit cards: see, preview, claim, recall. The claim code is sealed before it leaves this process."""
+"""Support credit cards: see, preview, claim; and what their issuer may do with them.
+
+The claim code is sealed before it leaves this process.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from typing import Any
 from flask import Response
 
 from gateway import inputs, outputs
-from gateway.web import Blueprint, answer, ask, backend, client_address, needs_key, page, replayed
+from gateway.web import Blueprint, answer, ask, backend, client_address, given, needs_key, page, replayed
 
 routes = Blueprint(
     "Support cards",
@@ -63,6 +66,62 @@ def recall(_body: dict[str, Any], card_id: str, idempotency_key: str) -> Respons
     reply = ask("credits", "recall_card", {"card_id": card_id, "idempotency_key": idempotency_key})
     headers = replayed(reply)
     return answer({key: value for key, value in reply.items() if key != "replayed"}, headers=headers)
+
+
+@routes.route("/<id:card_id>/freeze", methods=["POST"])
+@needs_key
+@routes.response(200, outputs.SupportCard)
+@routes.alt_response(409, "CONFLICT")
+@routes.arguments(inputs.Nothing(), required=False)
+def freeze(_body: dict[str, Any], card_id: str, idempotency_key: str) -> Response:
+    """Keep a card that your organisation bought from being claimed, until you unfreeze it."""
+    return _changed("freeze_card", card_id, idempotency_key)
+
+
+@routes.route("/<id:card_id>/unfreeze", methods=["POST"])
+@needs_key
+@routes.response(200, outputs.SupportCard)
+@routes.alt_response(409, "CONFLICT")
+@routes.arguments(inputs.Nothing(), required=False)
+def unfreeze(_body: dict[str, Any], card_id: str, idempotency_key: str) -> Response:
+    """Let a frozen card be claimed again."""
+    return _changed("unfreeze_card", card_id, idempotency_key)
+
+
+@routes.route("/<id:card_id>/reissue", methods=["POST"])
+@needs_key
+@routes.response(200, outputs.SupportCard)
+@routes.alt_response(409, "CONFLICT")
+@routes.arguments(inputs.Nothing(), required=False)
+def reissue(_body: dict[str, Any], card_id: str, idempotency_key: str) -> Response:
+    """A new claim code for a card that nobody has claimed. It is mailed to the buyer; the old one is dead at once."""
+    return _changed("reissue_card", card_id, idempotency_key)
+
+
+@routes.route("/<id:card_id>/bind", methods=["POST"])
+@needs_key
+@routes.response(200, outputs.SupportCard)
+@routes.alt_response(409, "CONFLICT")
+@routes.arguments(inputs.CardBinding())
+def bind(body: dict[str, Any], card_id: str, idempotency_key: str) -> Response:
+    """Let one organisation only, or people of one mail domain only, claim a card; or anybody again."""
+    return _changed("bind_card", card_id, idempotency_key, given(body))
+
+
+@routes.route("/<id:card_id>/split", methods=["POST"])
+@needs_key
+@routes.response(200, outputs.SplitCard)
+@routes.alt_response(409, "CONFLICT")
+@routes.arguments(inputs.CardParts())
+def split(body: dict[str, Any], card_id: str, idempotency_key: str) -> Response:
+    """Split a card that nobody has claimed into smaller ones. Each is mailed to the buyer with a code of its own."""
+    reply = ask("credits", "split_card", {"card_id": card_id, "idempotency_key": idempotency_key, **body})
+    return answer({"card": reply["card"], "cards": reply["cards"]}, headers=replayed(reply))
+
+
+def _changed(method: str, card_id: str, idempotency_key: str, wish: dict[str, Any] | None = None) -> Response:
+    reply = ask("credits", method, {"card_id": card_id, "idempotency_key": idempotency_key, **(wish or {})})
+    return answer(reply["card"], headers=replayed(reply))
 
 
 def _sealed(body: dict[str, Any]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import json
 from collections import OrderedDict
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 
 from nacl.exceptions import BadSignatureError
 from nacl.signing import SigningKey, VerifyKey
@@ -35,6 +35,8 @@ class Identity:
     organization_id: str
     organization: str
     language: str = "en"
+    #: The number that organisations are known by.
+    organization_number: str = ""
 
     def require(self, *roles: str) -> Identity:
         """The identity itself, if it has one of the roles.
@@ -45,6 +47,9 @@ class Identity:
         if self.role not in roles:
             raise Refusal(Kind.FORBIDDEN, "forbidden", f"This needs the role {' or '.join(roles)}.")
         return self
+
+
+_FIELDS = frozenset(field.name for field in fields(Identity))
 
 
 class IdentitySigner:
@@ -94,7 +99,8 @@ class IdentityVerifier:
             try:
                 claims = json.loads(self._key.verify(base64.urlsafe_b64decode(token)))
                 expires = int(claims.pop("exp"))
-                known = (Identity(**claims), expires)
+                # what a later release says beyond what this one knows is passed over
+                known = (Identity(**{name: claims[name] for name in claims.keys() & _FIELDS}), expires)
             except (BadSignatureError, ValueError, TypeError, KeyError) as error:
                 raise _unauthenticated() from error
             self._checked[token] = known

@@ -23,6 +23,7 @@ class App:
         sealer: seals the claim codes for notifications, which mails them.
         code_pepper: the HMAC key under which claim codes are kept.
         card_validity: from the issue of a card to its expiry; None: cards do not expire.
+        card_reminder: how long before its expiry the buyer of an unclaimed card is reminded; None: not at all.
         credit_validity: for how long credits can be used once an organisation has them.
         throttle: counts claims and previews that were refused.
     """
@@ -32,6 +33,7 @@ class App:
     sealer: Sealer = field(repr=False)
     code_pepper: bytes = field(repr=False)
     card_validity: timedelta | None
+    card_reminder: timedelta | None
     credit_validity: CreditValidity
     throttle: Throttle
 
@@ -49,6 +51,7 @@ def bootstrap(runtime: Runtime) -> App:
         sealer=Sealer(found.notifications_sealing_public_key),
         code_pepper=found.code_pepper,
         card_validity=found.card_validity,
+        card_reminder=found.card_reminder,
         credit_validity=found.credit_validity,
         throttle=Throttle(FAILURE, found.claim_failures),
     )

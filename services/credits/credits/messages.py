@@ -7,8 +7,9 @@ from typing import Any
 from marshmallow import Schema, ValidationError, fields, validate, validates_schema
 
 from chassis.messages import EventType, PlainString, RequestSchema, StrictInteger, TolerantSchema, UtcDateTime
-from credits.domain.cards import CardState
+from credits.domain.cards import CardState, FrozenBy
 from credits.domain.crediting import ORGANIZATION, SUPPORT_CARD
+from credits.domain.splitting import MOST_PARTS
 
 _CREDITS = validate.Range(min=1)
 _NONE_OR_MORE = validate.Range(min=0)
@@ -39,6 +40,13 @@ class Buyer(Schema):
     language = _string()
 
 
+class BoundTo(Schema):
+    """Who alone may claim a card: one of the two."""
+
+    organization_number = _string(allow_none=True)
+    mail_domain = _string(allow_none=True)
+
+
 class Card(Schema):
     """A support credit card as its issuer or claimant sees it."""
 
@@ -53,6 +61,11 @@ class Card(Schema):
     order_id = _string(allow_none=True)
     claimant = fields.Nested(Party, required=True, allow_none=True)
     issuer = fields.Nested(Party, required=True)
+    #: For the issuer only: who may claim it (null: whoever has number and code), who has frozen it, and which card it
+    #: was split off.
+    bound_to = fields.Nested(BoundTo, allow_none=True)
+    frozen_by = fields.String(allow_none=True, validate=validate.OneOf([str(who) for who in FrozenBy]))
+    split_from = fields.String(allow_none=True)
 
 
 # --- RPC requests -----------------------------------------------------------------------------------------------------
@@ -73,6 +86,9 @@ class ListCards(ListEntries):
     """A page of the cards that the caller's organisation issued or claimed."""
 
     role = _string(validate=validate.OneOf(["issuer", "claimant"]))
+    state = fields.String(
+        load_default=None, allow_none=True, validate=validate.OneOf([str(state) for state in CardState])
+    )
 
 
 class GetCard(RequestSchema):
@@ -109,6 +125,31 @@ class RecallCard(RequestSchema):
 
     card_id = PlainString(required=True, max_length=64)
     idempotency_key = _string(validate=_IDEMPOTENCY_KEY)
+
+
+class OwnCard(RecallCard):
+    """One card that the caller's organisation issued, to freeze, unfreeze or reissue."""
+
+
+class BindCard(RecallCard):
+    """One card, and who may claim it: one organisation, or people of one mail domain; nulls: anybody."""
+
+    organization_number = PlainString(load_default=None, allow_none=True, max_length=64)
+    mail_domain = PlainString(load_default=None, allow_none=True, max_length=253)
+
+    @validates_schema
+    def _one_of_them(self, data: dict[str, Any], **_kwargs: Any) -> None:
+        if data.get("organization_number") is not None and data.get("mail_domain") is not None:
+            raise ValidationError("Say either organization_number or mail_domain.")
+
+
+class SplitCard(RecallCard):
+    """One card, and the credits of each part."""
+
+    credits = fields.List(
+        StrictInteger(validate=validate.Range(min=1, max=MOST_CREDITS)), required=True,
+        validate=validate.Length(min=2, max=MOST_PARTS),
+    )  # fmt: skip
 
 
 class Spend(RequestSchema):
@@ -264,6 +305,30 @@ class RecallReply(Recalled):
     replayed = fields.Boolean(required=True)
 
 
+class CardChanged(Schema):
+    """A card after a change; kept under the Idempotency-Key."""
+
+    card = fields.Nested(Card, required=True)
+
+
+class CardReply(CardChanged):
+    """The same, and whether this is the first answer given again."""
+
+    replayed = fields.Boolean(required=True)
+
+
+class Split(CardChanged):
+    """The card that was split, and what it was split into; kept under the Idempotency-Key."""
+
+    cards = fields.List(fields.Nested(Card), required=True)
+
+
+class SplitReply(Split):
+    """The same, and whether this is the first answer given again."""
+
+    replayed = fields.Boolean(required=True)
+
+
 class Spent(Schema):
     """What was spent; kept under the Idempotency-Key."""
 
@@ -363,6 +428,10 @@ class OrderFact(Schema):
     taken_back = StrictInteger(required=True, validate=_NONE_OR_MORE)
     #: How many the buyer still has, on an unclaimed card or on the balance.
     with_buyer = StrictInteger(required=True, validate=_NONE_OR_MORE)
+    #: The cards that came of the card by splitting, and of all of these the codes that were made anew, as
+    #: ``<card id>:<number of the code>``: there is one mail for each.
+    split_into = fields.List(fields.String())
+    reissues = fields.List(fields.String())
 
 
 class OrderFacts(Schema):
@@ -464,6 +533,13 @@ class CardIssued(Schema):
     issuer = fields.Nested(Party, required=True)
 
 
+class CardReissued(CardIssued):
+    """``credits.card_reissued.v1``: a card has a new claim code, sealed for notifications; the old one is dead."""
+
+    #: Of the code: the first one of a card was 1.
+    issue = StrictInteger(required=True, validate=validate.Range(min=2))
+
+
 class CardClaimed(Schema):
     """``credits.card_claimed.v1``: an organisation has the credits of a card."""
 
@@ -501,6 +577,13 @@ class CardExpired(CardEnded):
     expired_at = UtcDateTime(required=True)
 
 
+class CardExpiring(CardEnded):
+    """``credits.card_expiring.v1``: nobody has claimed a card yet, and it will expire."""
+
+    order_number = _string()
+    expires_at = UtcDateTime(required=True)
+
+
 _ACME = {"id": "org_01K0ACME", "name": "Acme"}
 _BOLT = {"id": "org_01K0BOLT", "name": "Bolt Logistics"}
 _ADA = {"email": "ada@acme.example", "name": "Ada Buyer", "language": "en"}
@@ -532,6 +615,9 @@ CARD_ISSUED = EventType(
         "issuer": _ACME,
     },
 )
+CARD_REISSUED = EventType(
+    "credits.card_reissued.v1", CardReissued(), {**CARD_ISSUED.example, "issue": 2}
+)  # fmt: skip
 CARD_CLAIMED = EventType(
     "credits.card_claimed.v1",
     CardClaimed(),
@@ -550,6 +636,11 @@ _ENDED = {
     "card_id": "scc_01K0", "number_masked": _MASKED, "credits": 300, "order_id": "ord_01K0", "issuer": _ACME,
     "buyer": _ADA,
 }  # fmt: skip
+CARD_EXPIRING = EventType(
+    "credits.card_expiring.v1",
+    CardExpiring(),
+    {**_ENDED, "order_number": "O-1001", "expires_at": "2027-11-22T12:00:00.000Z"},
+)
 #: Nobody in the store needs these two; they are for whoever wants to know.
 CARD_RECALLED = EventType(
     "credits.card_recalled.v1",
@@ -563,7 +654,9 @@ CARD_EXPIRED = EventType(
     {**_ENDED, "expired_at": "2027-11-22T12:00:00.000Z"},
     must_route=False,
 )
-EVENTS = (ORDER_CREDITED, CARD_ISSUED, CARD_CLAIMED, CARD_RECALLED, CARD_EXPIRED)
+EVENTS = (
+    ORDER_CREDITED, CARD_ISSUED, CARD_REISSUED, CARD_CLAIMED, CARD_EXPIRING, CARD_RECALLED, CARD_EXPIRED,
+)  # fmt: skip
 
 _CARD = {
     "id": "scc_01K0",
@@ -577,6 +670,10 @@ _CARD = {
     "claimant": _BOLT,
     "issuer": _ACME,
 }
+_OWN_CARD = {
+    **_CARD, "state": "issued", "claimed_at": None, "claimant": None, "order_id": "ord_01K0", "bound_to": None,
+    "frozen_by": None, "split_from": None,
+}  # fmt: skip
 _ENTRY = {
     "id": "ltx_01K0",
     "kind": "claim",
@@ -602,7 +699,7 @@ RPC_EXAMPLES: dict[str, dict[str, Any]] = {
     "get_balance": {"request": {}, "reply": _BALANCE},
     "list_entries": {"request": {"limit": 20, "cursor": None}, "reply": {"items": [_ENTRY], "next": None}},
     "list_cards": {
-        "request": {"role": "claimant", "limit": 20, "cursor": None},
+        "request": {"role": "claimant", "state": "claimed", "limit": 20, "cursor": None},
         "reply": {"items": [_CARD], "next": None},
     },
     "get_card": {"request": {"id": "scc_01K0"}, "reply": _CARD},
@@ -636,6 +733,41 @@ RPC_EXAMPLES: dict[str, dict[str, Any]] = {
             "card": {**_CARD, "state": "recalled", "claimed_at": None, "claimant": None, "order_id": "ord_01K0"},
             "credits": 300,
             "balance": 300,
+            "replayed": False,
+        },
+    },
+    "freeze_card": {
+        "request": {"idempotency_key": "5f0c", "card_id": "scc_01K0"},
+        "reply": {"card": {**_OWN_CARD, "state": "frozen", "frozen_by": "issuer"}, "replayed": False},
+    },
+    "unfreeze_card": {
+        "request": {"idempotency_key": "5f0d", "card_id": "scc_01K0"},
+        "reply": {"card": _OWN_CARD, "replayed": False},
+    },
+    "reissue_card": {
+        "request": {"idempotency_key": "5f0e", "card_id": "scc_01K0"},
+        "reply": {"card": _OWN_CARD, "replayed": False},
+    },
+    "bind_card": {
+        "request": {
+            "idempotency_key": "5f0f",
+            "card_id": "scc_01K0",
+            "organization_number": None,
+            "mail_domain": "bolt.example",
+        },
+        "reply": {
+            "card": {**_OWN_CARD, "bound_to": {"organization_number": None, "mail_domain": "bolt.example"}},
+            "replayed": False,
+        },
+    },
+    "split_card": {
+        "request": {"idempotency_key": "5f10", "card_id": "scc_01K0", "credits": [200, 100]},
+        "reply": {
+            "card": {**_OWN_CARD, "state": "split"},
+            "cards": [
+                {**_OWN_CARD, "id": "scc_01K1", "credits": 200, "split_from": "scc_01K0"},
+                {**_OWN_CARD, "id": "scc_01K2", "credits": 100, "split_from": "scc_01K0"},
+            ],
             "replayed": False,
         },
     },
@@ -725,6 +857,8 @@ RPC_EXAMPLES: dict[str, dict[str, Any]] = {
                     "credits": 300,
                     "taken_back": 0,
                     "with_buyer": 300,
+                    "split_into": ["scc_01K1", "scc_01K2"],
+                    "reissues": ["scc_01K1:2"],
                 }
             ],
             "next": None,

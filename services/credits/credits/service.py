@@ -13,11 +13,13 @@ from credits import messages
 from credits.bootstrap import bootstrap
 from credits.storage.tables import FAILURE
 from credits.use_cases.adjust_credits import adjust_credits
+from credits.use_cases.bind_card import bind_card
 from credits.use_cases.cards_of_orders import cards_of_orders
 from credits.use_cases.claim_card import claim_card
 from credits.use_cases.credit_order import credit_orders
 from credits.use_cases.expire_cards import expire_cards
 from credits.use_cases.expire_credits import expire_credits
+from credits.use_cases.freeze_card import freeze_card, unfreeze_card
 from credits.use_cases.get_balance import get_balance
 from credits.use_cases.get_card import get_card
 from credits.use_cases.grant_credits import grant_credits
@@ -28,7 +30,10 @@ from credits.use_cases.order_steps import order_steps
 from credits.use_cases.preview_card import preview_card
 from credits.use_cases.recall_card import recall_card
 from credits.use_cases.reconcile import credit_totals, reconcile
+from credits.use_cases.reissue_card import reissue_card
+from credits.use_cases.remind_of_cards import remind_of_cards
 from credits.use_cases.spend_credits import spend_credits
+from credits.use_cases.split_card import split_card
 from credits.use_cases.take_back_order import take_back_order
 
 
@@ -76,6 +81,26 @@ class CreditsService(Service):
     def recall_card(self, call: Call) -> dict[str, Any]:
         return recall_card(self.app, call.caller, **call.data)
 
+    @rpc(request=messages.OwnCard(), reply=messages.CardReply())
+    def freeze_card(self, call: Call) -> dict[str, Any]:
+        return freeze_card(self.app, call.caller, **call.data)
+
+    @rpc(request=messages.OwnCard(), reply=messages.CardReply())
+    def unfreeze_card(self, call: Call) -> dict[str, Any]:
+        return unfreeze_card(self.app, call.caller, **call.data)
+
+    @rpc(request=messages.OwnCard(), reply=messages.CardReply())
+    def reissue_card(self, call: Call) -> dict[str, Any]:
+        return reissue_card(self.app, call.caller, **call.data)
+
+    @rpc(request=messages.BindCard(), reply=messages.CardReply())
+    def bind_card(self, call: Call) -> dict[str, Any]:
+        return bind_card(self.app, call.caller, **call.data)
+
+    @rpc(request=messages.SplitCard(), reply=messages.SplitReply())
+    def split_card(self, call: Call) -> dict[str, Any]:
+        return split_card(self.app, call.caller, **call.data)
+
     @rpc(request=messages.Spend(), reply=messages.SpendReply())
     def spend(self, call: Call) -> dict[str, Any]:
         return spend_credits(self.app, call.caller, **call.data)
@@ -108,6 +133,10 @@ class CreditsService(Service):
     @every(60.0)
     def expire_cards(self) -> None:
         expire_cards(self.app)
+
+    @every(60.0)
+    def remind_of_cards(self) -> None:
+        remind_of_cards(self.app)
 
     @every(60.0)
     def expire_credits(self) -> None:

@@ -18,6 +18,7 @@ class Settings:
         notifications_sealing_public_key: seals the claim codes that notifications puts into the card mail.
         code_pepper: the HMAC key under which claim codes are kept. Changing it makes every unclaimed card unclaimable.
         card_validity: from the issue of a card to its expiry; None: cards do not expire.
+        card_reminder: how long before its expiry the buyer of an unclaimed card is reminded; None: not at all.
         credit_validity: for how long credits can be used once an organisation has them.
         claim_failures: refused claims and previews of an organisation or an address in ten minutes; the next must wait.
     """
@@ -26,6 +27,7 @@ class Settings:
     notifications_sealing_public_key: str
     code_pepper: bytes = field(repr=False)
     card_validity: timedelta | None
+    card_reminder: timedelta | None
     credit_validity: CreditValidity
     claim_failures: int = 10
 
@@ -40,6 +42,7 @@ def read(environment: Environment) -> Settings:
     public_key = environment.key("NOTIFICATIONS_SEALING_PUBLIC_KEY")
     pepper = environment.key("CREDITS_CODE_PEPPER")
     days = environment.integer("CREDITS_CARD_VALID_DAYS", 365, minimum=0)
+    reminder_days = environment.integer("CREDITS_CARD_REMINDER_DAYS", 30, minimum=0)
     credit_validity = CreditValidity(
         environment.integer("CREDITS_VALID_DAYS", 0, minimum=0),
         environment.integers("CREDITS_VALID_DAYS_OF_PRODUCTS", minimum=0),
@@ -51,6 +54,7 @@ def read(environment: Environment) -> Settings:
         notifications_sealing_public_key=public_key,
         code_pepper=bytes.fromhex(pepper),
         card_validity=timedelta(days=days) if days > 0 else None,
+        card_reminder=timedelta(days=reminder_days) if reminder_days > 0 else None,
         credit_validity=credit_validity,
         claim_failures=claim_failures,
     )

@@ -21,18 +21,28 @@ from credits.domain.validity import CreditValidity
 from credits.messages import OrderPaid
 from credits.storage.tables import FAILURE, SUPPORT_CARD
 from credits.use_cases.adjust_credits import adjust_credits
+from credits.use_cases.bind_card import bind_card
 from credits.use_cases.claim_card import claim_card
 from credits.use_cases.credit_order import credit_orders
+from credits.use_cases.freeze_card import freeze_card, unfreeze_card
 from credits.use_cases.get_balance import get_balance
 from credits.use_cases.grant_credits import grant_credits
 from credits.use_cases.preview_card import preview_card
 from credits.use_cases.recall_card import recall_card
+from credits.use_cases.reissue_card import reissue_card
 from credits.use_cases.spend_credits import spend_credits
+from credits.use_cases.split_card import split_card
 from credits.use_cases.take_back_order import take_back_order
 
 ACME = identity()
 BOLT = identity(
-    "admin", user_id="usr_bob", email="bob@bolt.example", name="Bob", organization_id="org_bolt", organization="Bolt"
+    "admin",
+    user_id="usr_bob",
+    email="bob@bolt.example",
+    name="Bob",
+    organization_id="org_bolt",
+    organization="Bolt",
+    organization_number="1007",
 )
 SUPPORT = identity(
     "support", user_id="usr_sam", email="sam@punchcard.example", name="Sam", organization_id="org_punchcard",
@@ -59,7 +69,8 @@ class Desk:
         self.gateway = Sealer(own.public_key)
         self.app = App(
             database=database, opener=own, sealer=Sealer(mails.public_key), code_pepper=bytes.fromhex(new_key()),
-            card_validity=timedelta(days=365), credit_validity=CreditValidity(), throttle=Throttle(FAILURE, failures),
+            card_validity=timedelta(days=365), card_reminder=timedelta(days=30),
+            credit_validity=CreditValidity(), throttle=Throttle(FAILURE, failures),
         )  # fmt: skip
         self._keys = itertools.count(1)
 
@@ -109,6 +120,35 @@ class Desk:
 
     def recall(self, card_id: str, caller: Identity = ACME, key: str | None = None) -> dict[str, Any]:
         return recall_card(self.app, caller, idempotency_key=key or f"key-{next(self._keys)}", card_id=card_id)
+
+    def freeze(self, card_id: str, caller: Identity = ACME, key: str | None = None) -> dict[str, Any]:
+        return freeze_card(self.app, caller, idempotency_key=key or f"key-{next(self._keys)}", card_id=card_id)
+
+    def unfreeze(self, card_id: str, caller: Identity = ACME, key: str | None = None) -> dict[str, Any]:
+        return unfreeze_card(self.app, caller, idempotency_key=key or f"key-{next(self._keys)}", card_id=card_id)
+
+    def reissue(self, card_id: str, caller: Identity = ACME, key: str | None = None) -> dict[str, Any]:
+        return reissue_card(self.app, caller, idempotency_key=key or f"key-{next(self._keys)}", card_id=card_id)
+
+    def bind(
+        self, card_id: str, number: str | None = None, domain: str | None = None, caller: Identity = ACME,
+        key: str | None = None,
+    ) -> dict[str, Any]:  # fmt: skip
+        return bind_card(
+            self.app, caller, idempotency_key=key or f"key-{next(self._keys)}", card_id=card_id,
+            organization_number=number, mail_domain=domain,
+        )  # fmt: skip
+
+    def split(self, card_id: str, *credits: int, caller: Identity = ACME, key: str | None = None) -> dict[str, Any]:
+        return split_card(
+            self.app, caller, idempotency_key=key or f"key-{next(self._keys)}", card_id=card_id, credits=credits
+        )  # fmt: skip
+
+    def mailed(self, card_id: str) -> tuple[str, str]:
+        """Number and code of a card as the newest mail about it has them."""
+        events = self.events("credits.card_issued.v1") + self.events("credits.card_reissued.v1")
+        newest = [event for event in events if event["card_id"] == card_id][-1]
+        return newest["number"], self.mails.open(newest["sealed_code"])
 
     def spend(
         self, credits: int, cause: str = "ticket-1", caller: Identity = SUPPORT, key: str | None = None, **more: Any

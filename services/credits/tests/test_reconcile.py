@@ -84,11 +84,20 @@ def test_a_claimed_card_made_claimable_again(unguarded):
     assert breaks == [("card_holds_its_credits", unguarded.claimed, 300, 0)]
 
 
+def test_a_card_called_split_that_was_not(unguarded):
+    breaks = unguarded.tamper(f"UPDATE support_card SET state = 'split' WHERE id = '{unguarded.waiting}'")
+    assert breaks == [
+        ("card_holds_its_credits", unguarded.waiting, 0, 300),
+        ("split_keeps_its_credits", unguarded.waiting, 300, 0),
+    ]
+
+
 def test_a_card_without_an_account(unguarded):
     breaks = unguarded.tamper(
         "INSERT INTO support_card SELECT 'scc_new', 'SCC-NONE', code_mac, state, credits, order_id, 'lin_new', "
         "sequence, issuer_id, issued_at, expires_at, claimant_id, claimant_name, claimed_by_user_id, claimed_at, "
-        "credits_valid_days "
+        "credits_valid_days, parent_id, root_id, code_issue, frozen_by, bound_organization_number, bound_mail_domain, "
+        "remind_at "
         f"FROM support_card WHERE id = '{unguarded.waiting}'"
     )
     assert breaks == [("card_holds_its_credits", "scc_new", 300, 0)]

@@ -120,6 +120,25 @@ class CardIssued(TolerantSchema):
     issuer = fields.Nested(Organization, required=True)
 
 
+class CardReissued(CardIssued):
+    """``credits.card_reissued.v1``; the new claim code is sealed for this service."""
+
+    issue = StrictInteger(required=True)
+
+
+class CardExpiring(TolerantSchema):
+    """``credits.card_expiring.v1``"""
+
+    card_id = fields.String(required=True)
+    number_masked = fields.String(required=True)
+    credits = StrictInteger(required=True)
+    order_id = fields.String(required=True)
+    order_number = fields.String(required=True)
+    expires_at = UtcDateTime(required=True)
+    issuer = fields.Nested(Organization, required=True)
+    buyer = fields.Nested(Buyer, required=True)
+
+
 class CardClaimed(TolerantSchema):
     """``credits.card_claimed.v1``"""
 
@@ -284,7 +303,9 @@ class NoticeIssued(TolerantSchema):
 PAYLOADS: dict[MailKind, TolerantSchema] = {
     MailKind.RECEIPT: OrderPaid(),
     MailKind.CARD: CardIssued(),
+    MailKind.CARD_REISSUED: CardReissued(),
     MailKind.CARD_CLAIMED: CardClaimed(),
+    MailKind.CARD_EXPIRING: CardExpiring(),
     MailKind.PAYMENT_INSTRUCTIONS: InstructionsIssued(),
     MailKind.PAYMENT_REMINDER: ReminderIssued(),
     MailKind.PAYMENT_RECEIVED: ReceiptRecorded(),

@@ -15,6 +15,7 @@ from notifications.use_cases.list_deliveries import list_deliveries
 from notifications.use_cases.order_steps import order_steps
 from notifications.use_cases.queue_mail import (
     queue_account_mails,
+    queue_card_reminders,
     queue_cards,
     queue_claim_notices,
     queue_defects,
@@ -25,6 +26,7 @@ from notifications.use_cases.queue_mail import (
     queue_quotes,
     queue_receipts,
     queue_refund_notices,
+    queue_reissued_cards,
     queue_reminders,
     queue_ticket_answers,
     queue_ticket_closings,
@@ -52,6 +54,16 @@ class NotificationsService(Service):
     def on_card_issued(self, events: list[Event]) -> None:
         """Card mails."""
         queue_cards(self.app, events)
+
+    @consume_many("credits.card_reissued.v1", messages.CardReissued())
+    def on_card_reissued(self, events: list[Event]) -> None:
+        """Card mails with another code."""
+        queue_reissued_cards(self.app, events)
+
+    @consume_many("credits.card_expiring.v1", messages.CardExpiring())
+    def on_card_expiring(self, events: list[Event]) -> None:
+        """Nobody has claimed a card yet."""
+        queue_card_reminders(self.app, events)
 
     @consume_many("credits.card_claimed.v1", messages.CardClaimed())
     def on_card_claimed(self, events: list[Event]) -> None:

@@ -34,6 +34,8 @@ EVENTS = {
     MailKind.RECEIPT: "cart.order_paid.v1",
     MailKind.CARD: "credits.card_issued.v1",
     MailKind.REFUND: "cart.order_refunded.v1",
+    MailKind.CARD_REISSUED: "credits.card_reissued.v1",
+    MailKind.CARD_EXPIRING: "credits.card_expiring.v1",
     MailKind.CARD_CLAIMED: "credits.card_claimed.v1",
     MailKind.PAYMENT_INSTRUCTIONS: "payments.instructions_issued.v1",
     MailKind.PAYMENT_REMINDER: "payments.reminder_issued.v1",
@@ -60,7 +62,8 @@ def opener() -> Opener:
 def examples(opener: Opener) -> dict[MailKind, dict[str, Any]]:
     """The producers' example of each event that causes a mail, with a claim code sealed for us."""
     found = {kind: event_example(name) for kind, name in EVENTS.items()}
-    found[MailKind.CARD]["sealed_code"] = Sealer(opener.public_key).seal(CLAIM_CODE)
+    for kind in (MailKind.CARD, MailKind.CARD_REISSUED):
+        found[kind]["sealed_code"] = Sealer(opener.public_key).seal(CLAIM_CODE)
     for kind in ACCOUNT_MAILS:
         found[kind] |= {"purpose": str(kind), "sealed_token": Sealer(opener.public_key).seal(LINK_TOKEN)}
     return found

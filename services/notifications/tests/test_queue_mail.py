@@ -26,6 +26,8 @@ CLAIM_CODE = "7K2M-Q9TX-04HB-ZZ5V-W8YN-3"
 HANDLERS = {
     MailKind.RECEIPT: queue_mail.queue_receipts,
     MailKind.CARD: queue_mail.queue_cards,
+    MailKind.CARD_REISSUED: queue_mail.queue_reissued_cards,
+    MailKind.CARD_EXPIRING: queue_mail.queue_card_reminders,
     MailKind.CARD_CLAIMED: queue_mail.queue_claim_notices,
     MailKind.PAYMENT_INSTRUCTIONS: queue_mail.queue_instructions,
     MailKind.PAYMENT_REMINDER: queue_mail.queue_reminders,
@@ -57,6 +59,8 @@ def app(migrated: Callable[..., Database], make_app: Callable[..., App], tmp_pat
     [
         (MailKind.RECEIPT, "receipt:ord_01JDB0000000000000000000A0"),
         (MailKind.CARD, "card:scc_01K0"),
+        (MailKind.CARD_REISSUED, "card_reissued:scc_01K0:2"),
+        (MailKind.CARD_EXPIRING, "card_expiring:scc_01K0"),
         (MailKind.CARD_CLAIMED, "card_claimed:scc_01K0"),
         (MailKind.PAYMENT_INSTRUCTIONS, "payment_instructions:ord_01KB0000000000000000000000:1"),
         (MailKind.PAYMENT_REMINDER, "payment_reminder:ord_01KB0000000000000000000000:1.1"),

@@ -29,7 +29,7 @@ def render(renderer: Renderer, examples: Examples) -> Render:
 
     def make(kind: MailKind, *, using: Renderer = renderer, language: str = "en", **changes: Any) -> EmailMessage:
         data = PAYLOADS[kind].load({**examples[kind], **changes})
-        if kind is MailKind.CARD:
+        if "sealed_code" in data:
             del data["sealed_code"]
             data["claim_code"] = CLAIM_CODE
         if data.get("sealed_token"):
@@ -71,6 +71,26 @@ def test_card_mail(render: Render) -> None:
     for part in ("SCC-7K2M-Q9TX-04HB", CLAIM_CODE, "300", "O-1001", "22 November 2027", "whoever has both"):
         assert part in html_of(mail)
     assert mail["Subject"] == "Your support credit card: 300 credits (order O-1001)"
+
+
+def test_mail_with_a_new_code(render: Render) -> None:
+    mail = render(MailKind.CARD_REISSUED)
+
+    assert f"Claim code: {CLAIM_CODE}" in text_of(mail).splitlines()
+    for part in (CLAIM_CODE, "SCC-7K2M-Q9TX-04HB", "The code that we sent you before is not good any more"):
+        assert part in html_of(mail)
+        assert part in text_of(mail)
+    assert mail["Subject"] == "A new claim code for your support credit card (order O-1001)"
+    assert "The code that we sent you before" not in text_of(render(MailKind.CARD))
+
+
+def test_reminder_of_a_card(render: Render) -> None:
+    mail = render(MailKind.CARD_EXPIRING)
+
+    assert mail["Subject"] == "Your support credit card SCC-****-****-04HB expires on 22 November 2027"
+    assert "Credits: 300" in text_of(mail).splitlines()
+    for part in ("SCC-****-****-04HB", "300", "22 November 2027", "O-1001"):
+        assert part in html_of(mail)
 
 
 def test_claim_code_is_in_no_header_and_no_link(render: Render) -> None:

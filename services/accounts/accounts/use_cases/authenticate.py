@@ -37,6 +37,7 @@ def authenticate(app: App, *, credential_digest: str) -> dict[str, Any]:
         organization_id=person["organization_id"],
         organization=person["organization_name"],
         language=person["language"],
+        organization_number=str(person["organization_number"]),
     )
     believed_until = now + timedelta(seconds=LIFETIME_S)
     expires_at = person["expires_at"]

@@ -13,7 +13,15 @@ class CardState(StrEnum):
     CLAIMED = "claimed"  #: its credits went to an organisation; final
     RECALLED = "recalled"  #: taken back by its issuer or by a refund; final
     EXPIRED = "expired"  #: not claimed in time; final
-    FROZEN = "frozen"  #: held by its issuer; keeps its credits, cannot be claimed
+    FROZEN = "frozen"  #: held by its issuer or by staff; keeps its credits, cannot be claimed
+    SPLIT = "split"  #: its credits are on the cards that it was split into; final
+
+
+class FrozenBy(StrEnum):
+    """Who has frozen a card, and so may undo it. Stored: never rename one."""
+
+    ISSUER = "issuer"
+    STAFF = "staff"
 
 
 #: The states in which the card's own account holds its credits; in all others that account is empty.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -19,6 +20,8 @@ CardRow = dict[str, Any]
 _CARD_WITH_ORDER: sa.Select[Any] = sa.select(
     SUPPORT_CARD,
     CREDITED_ORDER.c.organization_name.label("issuer_name"),
+    CREDITED_ORDER.c.number.label("order_number"),
+    CREDITED_ORDER.c.buyer_user_id,
     CREDITED_ORDER.c.buyer_email,
     CREDITED_ORDER.c.buyer_name,
     CREDITED_ORDER.c.buyer_language,
@@ -76,9 +79,17 @@ def lock_issued(tx: Transaction, card_id: str, issuer_id: str) -> CardRow | None
 def lock_of_order(tx: Transaction, order_id: str) -> list[CardRow]:
     """All cards of an order, which nobody else may change until the transaction ends; in the order of their ids, so
     that two who lock several cannot wait for each other.
+
+    A card that was being split while this waited has parts that only the next look sees; once a look finds no more,
+    every card of the order is locked, so that none can be split any more.
     """
     of_order = _CARD_WITH_ORDER.where(SUPPORT_CARD.c.order_id == order_id).order_by(SUPPORT_CARD.c.id)
-    return [dict(row) for row in tx.all(of_order.with_for_update(of=SUPPORT_CARD))]
+    locked: list[CardRow] = []
+    while True:
+        found = [dict(row) for row in tx.all(of_order.with_for_update(of=SUPPORT_CARD))]
+        if len(found) == len(locked):
+            return found
+        locked = found
 
 
 def lock_due(tx: Transaction, most: int) -> list[CardRow]:
@@ -95,7 +106,34 @@ def lock_due(tx: Transaction, most: int) -> list[CardRow]:
 def end(tx: Transaction, card_id: str, state: CardState) -> bool:
     """Take a card that holds credits to a final state other than claimed; False if it holds none."""
     guard = (SUPPORT_CARD.c.id == card_id, SUPPORT_CARD.c.state.in_(sorted(HOLDING)))
-    return tx.execute(sa.update(SUPPORT_CARD).where(*guard).values(state=state)).rowcount == 1
+    return tx.execute(sa.update(SUPPORT_CARD).where(*guard).values(state=state, frozen_by=None)).rowcount == 1
+
+
+def change(tx: Transaction, card_id: str, values: Mapping[str, Any]) -> None:
+    """Change a card that the transaction has locked."""
+    tx.execute(sa.update(SUPPORT_CARD).where(SUPPORT_CARD.c.id == card_id).values(**values))
+
+
+def last_sequence(tx: Transaction, order_line_id: str) -> int:
+    """The highest number among the cards of an order line; no other is added until the transaction ends."""
+    of_line = SUPPORT_CARD.c.order_line_id == order_line_id
+    order = sa.select(SUPPORT_CARD.c.order_id).where(of_line).limit(1).scalar_subquery()
+    tx.one(sa.select(CREDITED_ORDER.c.id).where(CREDITED_ORDER.c.id == order).with_for_update(key_share=True))
+    return int(tx.scalar(sa.select(sa.func.max(SUPPORT_CARD.c.sequence)).where(of_line)))
+
+
+def lock_to_remind(tx: Transaction, most: int) -> list[CardRow]:
+    """Cards whose buyers are to be reminded; those that somebody else is at are left out."""
+    due = (
+        _CARD_WITH_ORDER.where(
+            SUPPORT_CARD.c.remind_at <= tx.now, SUPPORT_CARD.c.state.in_(sorted(HOLDING)),
+            SUPPORT_CARD.c.expires_at > tx.now,
+        )
+        .order_by(SUPPORT_CARD.c.remind_at)
+        .limit(most)
+        .with_for_update(of=SUPPORT_CARD, skip_locked=True)
+    )  # fmt: skip
+    return [dict(row) for row in tx.all(due)]
 
 
 def credited_organization(reader: Reader, order_id: str) -> str | None:
@@ -105,10 +143,17 @@ def credited_organization(reader: Reader, order_id: str) -> str | None:
     return found
 
 
-def states_of(reader: Reader, card_ids: Sequence[str]) -> dict[str, CardState]:
-    """The stored states of some cards."""
-    rows = reader.all(sa.select(SUPPORT_CARD.c.id, SUPPORT_CARD.c.state).where(SUPPORT_CARD.c.id.in_(card_ids)))
-    return {row["id"]: CardState(row["state"]) for row in rows}
+def families_of(reader: Reader, card_ids: Sequence[str]) -> dict[str, list[Row]]:
+    """By id of a card that an order brought, the card itself and all that came of it by splitting: id, state, credits,
+    code_issue.
+    """
+    root = sa.func.coalesce(SUPPORT_CARD.c.root_id, SUPPORT_CARD.c.id).label("root")
+    columns = (SUPPORT_CARD.c.id, SUPPORT_CARD.c.state, SUPPORT_CARD.c.credits, SUPPORT_CARD.c.code_issue)
+    of_them = sa.or_(SUPPORT_CARD.c.id.in_(card_ids), SUPPORT_CARD.c.root_id.in_(card_ids))
+    found: dict[str, list[Row]] = {}
+    for row in reader.all(sa.select(root, *columns).where(of_them).order_by(SUPPORT_CARD.c.id)):
+        found.setdefault(row["root"], []).append(row)
+    return found
 
 
 def find_card(reader: Reader, card_id: str, organization_id: str) -> CardRow | None:
@@ -117,16 +162,25 @@ def find_card(reader: Reader, card_id: str, organization_id: str) -> CardRow | N
     return _plain(reader.one(_CARD_WITH_ORDER.where(SUPPORT_CARD.c.id == card_id, concerned)))
 
 
+def find_cards(reader: Reader, issuer_id: str, card_ids: Sequence[str]) -> list[CardRow]:
+    """Some of the cards that an organisation issued, in the order of their making."""
+    are_they = (SUPPORT_CARD.c.issuer_id == issuer_id, SUPPORT_CARD.c.id.in_(card_ids))
+    return [dict(row) for row in reader.all(_CARD_WITH_ORDER.where(*are_they).order_by(SUPPORT_CARD.c.sequence))]
+
+
 def list_cards(
-    reader: Reader, organization_id: str, role: str, limit: int, cursor: str | None
+    reader: Reader, organization_id: str, role: str, state: CardState | None, limit: int, cursor: str | None
 ) -> tuple[list[CardRow], str | None]:
-    """The cards that an organisation issued (role ``issuer``) or claimed (``claimant``), newest first.
+    """The cards that an organisation issued (role ``issuer``) or claimed (``claimant``), newest first; all, or those
+    that are seen in one state now.
 
     Raises:
         Refusal: `invalid_cursor`.
     """
     column = SUPPORT_CARD.c.issuer_id if role == "issuer" else SUPPORT_CARD.c.claimant_id
     statement = _CARD_WITH_ORDER.where(column == organization_id)
+    if state is not None:
+        statement = statement.where(_seen_in(state, reader.now))
     rows, following = page(reader, statement, SUPPORT_CARD.c.id, limit, cursor)
     return [dict(row) for row in rows], following
 
@@ -138,6 +192,17 @@ def cards_of_orders(reader: Reader, organization_id: str, order_ids: Sequence[st
         .order_by(SUPPORT_CARD.c.order_line_id, SUPPORT_CARD.c.sequence)
     )  # fmt: skip
     return [dict(row) for row in rows]
+
+
+def _seen_in(state: CardState, now: datetime) -> sa.ColumnElement[bool]:
+    """What `domain.cards.state_at` says, for the database."""
+    over = sa.and_(SUPPORT_CARD.c.state.in_(sorted(HOLDING)), SUPPORT_CARD.c.expires_at <= now)
+    stored = SUPPORT_CARD.c.state == state
+    if state is CardState.EXPIRED:
+        return sa.or_(stored, over)
+    if state in HOLDING:
+        return sa.and_(stored, sa.or_(SUPPORT_CARD.c.expires_at.is_(None), SUPPORT_CARD.c.expires_at > now))
+    return stored
 
 
 def _plain(row: Row | None) -> CardRow | None:

@@ -7,7 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from chassis.persistence import Reader
-from credits.domain.cards import HOLDING
+from credits.domain.cards import HOLDING, CardState
 from credits.storage.tables import LEDGER_ACCOUNT, LEDGER_TRANSACTION, LOT_USE, POSTING, SUPPORT_CARD
 
 _ZERO: sa.ColumnElement[int] = sa.literal(0)
@@ -22,6 +22,8 @@ _BALANCE = (
 )
 _KEPT: sa.ColumnElement[int] = sa.func.coalesce(_BALANCE.scalar_subquery(), 0)
 _DUE = sa.case((SUPPORT_CARD.c.state.in_(sorted(HOLDING)), SUPPORT_CARD.c.credits), else_=0)
+_PART = SUPPORT_CARD.alias("part")
+_ON_PARTS: sa.ColumnElement[int] = sa.cast(sa.func.coalesce(sa.func.sum(_PART.c.credits), 0), sa.BigInteger)
 # what left an organisation, and what its lots were used for: the same, if each credit left by a lot
 _LOT = POSTING.alias("lot")
 _USED: sa.ColumnElement[int] = sa.cast(
@@ -75,6 +77,12 @@ RULES: dict[str, sa.Select[str, int, int]] = {
         .outerjoin(POSTING, POSTING.c.account_id == "card:" + SUPPORT_CARD.c.id)
         .group_by(SUPPORT_CARD.c.id)
         .having(_SUM != _DUE)
+    ),
+    "split_keeps_its_credits": (
+        _breaks(SUPPORT_CARD.c.id, SUPPORT_CARD.c.credits, _ON_PARTS)
+        .outerjoin(_PART, _PART.c.parent_id == SUPPORT_CARD.c.id)
+        .group_by(SUPPORT_CARD.c.id)
+        .having(sa.case((SUPPORT_CARD.c.state == CardState.SPLIT, SUPPORT_CARD.c.credits), else_=0) != _ON_PARTS)
     ),
 }
 

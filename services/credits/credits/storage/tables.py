@@ -134,10 +134,21 @@ SUPPORT_CARD = sa.Table(
     sa.Column("claimed_at", UtcDateTimeColumn),
     # of its credits, from the day they come to an organisation; as it was when the card was issued
     sa.Column("credits_valid_days", sa.Integer),
+    # the card that this one was split off, and the one that the order brought; null for that one itself
+    sa.Column("parent_id", sa.String(64)),
+    sa.Column("root_id", sa.String(64)),
+    # how many claim codes it has had; the last one is good
+    sa.Column("code_issue", sa.Integer, nullable=False, server_default="1"),
+    sa.Column("frozen_by", sa.String(10)),
+    # who may claim it; both null: whoever has number and code
+    sa.Column("bound_organization_number", sa.String(64)),
+    sa.Column("bound_mail_domain", sa.String(253)),
+    # when to remind the buyer that it expires; null: not any more, or not at all
+    sa.Column("remind_at", UtcDateTimeColumn),
     sa.UniqueConstraint("number", name="support_card_number"),
     sa.UniqueConstraint("order_line_id", "sequence", name="support_card_unit"),
     sa.CheckConstraint(
-        "state IN ('issued', 'claimed', 'recalled', 'expired', 'frozen')", name="support_card_state"
+        "state IN ('issued', 'claimed', 'recalled', 'expired', 'frozen', 'split')", name="support_card_state"
     ),
     sa.CheckConstraint("credits > 0", name="support_card_credits"),
     sa.CheckConstraint("sequence > 0", name="support_card_sequence"),
@@ -146,5 +157,13 @@ SUPPORT_CARD = sa.Table(
     sa.Index("support_card_issuer", "issuer_id", "id"),
     sa.Index("support_card_claimant_id", "claimant_id", "id"),
     sa.Index("support_card_order", "order_id"),
+    *(
+        sa.Index(f"support_card_{name}", column, sqlite_where=given, postgresql_where=given)
+        for name, column, given in (
+            ("parent", "parent_id", sa.text("parent_id IS NOT NULL")),
+            ("root", "root_id", sa.text("root_id IS NOT NULL")),
+            ("remind", "remind_at", sa.text("remind_at IS NOT NULL")),
+        )
+    ),
     sa.Index("support_card_due", "expires_at", sqlite_where=_HOLDING, postgresql_where=_HOLDING),
 )  # fmt: skip

@@ -17,9 +17,10 @@ from chassis.identity import Identity
 from chassis.persistence import Reader, network_of, subject
 from credits.bootstrap import App
 from credits.domain import codes
+from credits.domain.binding import Binding
 from credits.domain.cards import CardState
 from credits.use_cases.views import state_of
-from kernel.errors import Kind, Refusal
+from kernel.errors import Kind, Refusal, conflict
 
 _NO_MAC = "0" * 64
 
@@ -46,6 +47,18 @@ class Bearer:
         if card is None or not (authentic and ready):
             raise not_claimable()
         return card
+
+
+def require_bound_to(card: Mapping[str, Any], caller: Identity) -> None:
+    """Refuse whom a card is not for. Only who has shown that they have the card is told, and not whom it is for: this
+    comes after `Bearer.require_claimable`.
+
+    Raises:
+        Refusal: `card_not_for_you`.
+    """
+    binding = Binding(card["bound_organization_number"], card["bound_mail_domain"])
+    if not binding.allows(caller.organization_number, caller.email):
+        raise conflict("card_not_for_you", "This card can be claimed by others only. Ask its issuer.")
 
 
 def read_bearer(app: App, number: str, sealed_code: str) -> Bearer:

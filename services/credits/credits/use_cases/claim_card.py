@@ -14,7 +14,7 @@ from credits.domain.validity import expiry
 from credits.messages import CARD_CLAIMED, Claimed
 from credits.storage import cards, ledger
 from credits.use_cases import holdings
-from credits.use_cases.bearer import Guesses, not_claimable, read_bearer
+from credits.use_cases.bearer import Guesses, not_claimable, read_bearer, require_bound_to
 from credits.use_cases.replies import replayed
 from credits.use_cases.views import card_view
 
@@ -38,7 +38,8 @@ def claim_card(
 
     Raises:
         Refusal: `forbidden`; `card_not_claimable`, whatever is wrong with the card or the code; `too_many_attempts`
-            after ten of those in ten minutes; `idempotency_key_reused`, `idempotency_key_in_flight`.
+            after ten of those in ten minutes; `card_not_for_you`: the card is bound to others;
+            `idempotency_key_reused`, `idempotency_key_in_flight`.
     """
     caller.require("buyer", "admin")
     bearer = read_bearer(app, number, sealed_code)
@@ -51,6 +52,7 @@ def claim_card(
             return replayed(known, _ANSWER)
         guesses.check(tx)
         card = bearer.require_claimable(cards.lock_by_number(tx, bearer.number), tx.now)
+        require_bound_to(card, caller)
         answer = _claim(tx, caller, card)
         tx.audit(caller, "card.claimed", card["id"], caller.organization_id, credits=card["credits"])
         keys.finish(idempotency_key, _ANSWER.dump(answer))

@@ -11,9 +11,9 @@ from credits.bootstrap import App
 from credits.domain import codes
 from credits.domain.crediting import Grant, NewCard, plan
 from credits.domain.validity import expiry
-from credits.messages import CARD_ISSUED, ORDER_CREDITED
+from credits.messages import ORDER_CREDITED
 from credits.storage import cards, ledger
-from kernel.ids import new_id
+from credits.use_cases.making_cards import make_card, reminder
 
 
 def credit_orders(app: App, events: Sequence[Event]) -> None:
@@ -76,43 +76,31 @@ def _post_grant(app: App, tx: Transaction, order: Mapping[str, Any], grant: Gran
 
 
 def _issue_card(app: App, tx: Transaction, order: Mapping[str, Any], new_card: NewCard) -> dict[str, str]:
-    card_id, number, code = new_id("scc"), codes.new_number(), codes.new_claim_code()
     expires_at = None if app.card_validity is None else tx.now + app.card_validity
-    cards.add_card(
+    made = make_card(
+        app,
         tx,
         {
-            "id": card_id,
-            "number": number,
-            "code_mac": codes.code_mac(app.code_pepper, number, code),
-            "credits": new_card.credits,
-            "order_id": order["order_id"],
-            "order_line_id": new_card.line_id,
-            "sequence": new_card.sequence,
-            "issuer_id": order["organization"]["id"],
-            "expires_at": expires_at,
-            "credits_valid_days": app.credit_validity.days_of(new_card.sku),
-        },
-    )
-    account = ledger.open_account(tx, ledger.card_account(card_id))
-    ledger.post(
-        tx, "issue", cause=new_card.cause, source=ledger.ISSUANCE, destination=account, amount=new_card.credits,
-        memo=new_card.memo, order_id=order["order_id"], card_id=card_id,
-    )  # fmt: skip
-    tx.emit(
-        CARD_ISSUED,
-        {
-            "card_id": card_id,
-            "number": number,
-            "sealed_code": app.sealer.seal(code),
-            "credits": new_card.credits,
-            "expires_at": expires_at,
             "order_id": order["order_id"],
             "order_number": order["number"],
             "buyer": order["buyer"],
             "issuer": order["organization"],
         },
+        {
+            "credits": new_card.credits,
+            "order_line_id": new_card.line_id,
+            "sequence": new_card.sequence,
+            "expires_at": expires_at,
+            "remind_at": reminder(app, expires_at, tx.now),
+            "credits_valid_days": app.credit_validity.days_of(new_card.sku),
+        },
     )
-    return {"card_id": card_id, "line_id": new_card.line_id, "number_masked": codes.masked(number)}
+    card_id = made["card_id"]
+    ledger.post(
+        tx, "issue", cause=new_card.cause, source=ledger.ISSUANCE, destination=ledger.card_account(card_id),
+        amount=new_card.credits, memo=new_card.memo, order_id=order["order_id"], card_id=card_id,
+    )  # fmt: skip
+    return {"card_id": card_id, "line_id": new_card.line_id, "number_masked": codes.masked(made["number"])}
 
 
 def _order_credited(order_id: str, grants: Sequence[Grant], issued: Sequence[Mapping[str, str]]) -> dict[str, Any]:

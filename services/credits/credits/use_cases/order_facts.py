@@ -38,27 +38,33 @@ def order_facts(app: App, caller: Identity, *, limit: int, cursor: str | None) -
     }
 
 
-def _what_became(reader: Reader, rows: Sequence[Row]) -> dict[str, dict[str, int]]:
+def _what_became(reader: Reader, rows: Sequence[Row]) -> dict[str, dict[str, Any]]:
     """By transaction, how many of its credits a refund took back, and how many the buyer still has: on a card that
-    nobody has claimed, or on the balance, by a grant or by recalling a card.
+    nobody has claimed, or on the balance, by a grant or by recalling a card. And what the mails must be about: the
+    cards that it was split into, and the codes that were made anew.
     """
     card_ids = [row["card_id"] for row in rows if row["card_id"] is not None]
-    states = cards.states_of(reader, card_ids)
-    recalls = ledger.posted_for(reader, [f"recall:{card_id}" for card_id in card_ids])
-    reversals = ledger.posted_for(reader, [f"reversal:card:{card_id}" for card_id in card_ids])
+    families = cards.families_of(reader, card_ids)
+    all_cards = [card["id"] for family in families.values() for card in family]
+    recalls = ledger.posted_for(reader, [f"recall:{card_id}" for card_id in all_cards])
+    reversals = ledger.posted_for(reader, [f"reversal:card:{card_id}" for card_id in all_cards])
     lots = [row["id"] for row in rows] + [recall["id"] for recall in recalls.values()]
     used = ledger.used_of(reader, lots)
 
-    def became(row: Row) -> dict[str, int]:
-        card_id = row["card_id"]
-        lot = row if card_id is None else recalls.get(f"recall:{card_id}")
-        uses = used.get(lot["id"], {}) if lot else {}
-        on_balance = lot["amount"] - sum(uses.values()) if lot else 0
-        on_card = row["amount"] if states.get(card_id) in HOLDING else 0
-        reversal = reversals.get(f"reversal:card:{card_id}")
+    def became(row: Row) -> dict[str, Any]:
+        family = families.get(row["card_id"], [])
+        back = [recalls[cause] for cause in (f"recall:{card['id']}" for card in family) if cause in recalls]
+        own = [row] if row["card_id"] is None else back
+        uses = [used.get(lot["id"], {}) for lot in own]
+        reversed_cards = [f"reversal:card:{card['id']}" for card in family]
         return {
-            "taken_back": uses.get("reversal", 0) + (reversal["amount"] if reversal else 0),
-            "with_buyer": on_balance + on_card,
+            "taken_back": sum(use.get("reversal", 0) for use in uses)
+            + sum(reversals[cause]["amount"] for cause in reversed_cards if cause in reversals),
+            "with_buyer": sum(lot["amount"] for lot in own)
+            - sum(sum(use.values()) for use in uses)
+            + sum(card["credits"] for card in family if card["state"] in HOLDING),
+            "split_into": [card["id"] for card in family if card["id"] != row["card_id"]],
+            "reissues": [f"{card['id']}:{issue}" for card in family for issue in range(2, card["code_issue"] + 1)],
         }
 
     return {row["id"]: became(row) for row in rows}

@@ -8,7 +8,7 @@ from chassis.identity import Identity
 from credits.bootstrap import App
 from credits.domain import codes
 from credits.storage import cards
-from credits.use_cases.bearer import Guesses, read_bearer
+from credits.use_cases.bearer import Guesses, read_bearer, require_bound_to
 
 
 def preview_card(
@@ -27,7 +27,7 @@ def preview_card(
 
     Raises:
         Refusal: `forbidden`; `card_not_claimable`, whatever is wrong with the card or the code; `too_many_attempts`
-            after ten of those in ten minutes.
+            after ten of those in ten minutes; `card_not_for_you`: the card is bound to others.
     """
     caller.require("buyer", "admin")
     bearer = read_bearer(app, number, sealed_code)
@@ -35,6 +35,7 @@ def preview_card(
     with guesses.counted(), app.database.reading() as reader:
         guesses.check(reader)
         card = bearer.require_claimable(cards.find_by_number(reader, bearer.number), reader.now)
+        require_bound_to(card, caller)
     return {
         "number_masked": codes.masked(card["number"]),
         "credits": card["credits"],

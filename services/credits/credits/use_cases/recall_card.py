@@ -9,7 +9,7 @@ from chassis.identity import Identity
 from chassis.persistence import IdempotencyKeys, Transaction, request_hash
 from credits.bootstrap import App
 from credits.domain import codes
-from credits.domain.cards import HOLDING, CardState
+from credits.domain.cards import HOLDING, CardState, FrozenBy
 from credits.domain.validity import expiry
 from credits.messages import CARD_RECALLED, Recalled
 from credits.storage import cards, ledger
@@ -32,7 +32,7 @@ def recall_card(app: App, caller: Identity, *, idempotency_key: str, card_id: st
 
     Raises:
         Refusal: `forbidden`; `not_found` for everybody but the issuer; `card_claimed`, `card_recalled`,
-            `card_expired`; `idempotency_key_reused`, `idempotency_key_in_flight`.
+            `card_expired`, `card_split`; `card_frozen_by_staff`; `idempotency_key_reused`, `idempotency_key_in_flight`.
     """
     caller.require("buyer", "admin")
     with app.database.transaction() as tx:
@@ -50,6 +50,8 @@ def recall_card(app: App, caller: Identity, *, idempotency_key: str, card_id: st
 
 def _recall(tx: Transaction, caller: Identity, card: Mapping[str, Any]) -> dict[str, Any]:
     state = state_of(card, tx.now)
+    if card["frozen_by"] == FrozenBy.STAFF and state is CardState.FROZEN:
+        raise conflict("card_frozen_by_staff", "Our staff have frozen this card. Ask them.")
     if state not in HOLDING or not cards.end(tx, card["id"], CardState.RECALLED):
         raise _too_late(state)
     account = ledger.open_account(tx, ledger.organization_account(caller.organization_id))

@@ -35,6 +35,16 @@ def card_view(row: Mapping[str, Any], organization_id: str, now: datetime) -> di
         "order_id": row["order_id"] if row["issuer_id"] == organization_id else None,
         "claimant": {"id": row["claimant_id"], "name": row["claimant_name"]} if claimed else None,
         "issuer": {"id": row["issuer_id"], "name": row["issuer_name"]},
+        **(_for_issuer(row) if row["issuer_id"] == organization_id else {}),
+    }
+
+
+def _for_issuer(row: Mapping[str, Any]) -> dict[str, Any]:
+    number, domain = row["bound_organization_number"], row["bound_mail_domain"]
+    return {
+        "bound_to": {"organization_number": number, "mail_domain": domain} if number or domain else None,
+        "frozen_by": row["frozen_by"],
+        "split_from": row["parent_id"],
     }
 
 

@@ -22,7 +22,9 @@ class MailKind(StrEnum):
 
     RECEIPT = "receipt"
     CARD = "card"
+    CARD_REISSUED = "card_reissued"
     CARD_CLAIMED = "card_claimed"
+    CARD_EXPIRING = "card_expiring"
     PAYMENT_INSTRUCTIONS = "payment_instructions"
     PAYMENT_REMINDER = "payment_reminder"
     PAYMENT_RECEIVED = "payment_received"

@@ -26,6 +26,16 @@ def queue_cards(app: App, events: Sequence[Event]) -> None:
     _queue(app, events, MailKind.CARD, itemgetter("card_id"))
 
 
+def queue_reissued_cards(app: App, events: Sequence[Event]) -> None:
+    """Cards have new claim codes: their buyers get them, one mail for each code."""
+    _queue(app, events, MailKind.CARD_REISSUED, lambda data: f"{data['card_id']}:{data['issue']}")
+
+
+def queue_card_reminders(app: App, events: Sequence[Event]) -> None:
+    """Cards will expire: their buyers are reminded, once."""
+    _queue(app, events, MailKind.CARD_EXPIRING, itemgetter("card_id"))
+
+
 def queue_claim_notices(app: App, events: Sequence[Event]) -> None:
     """Cards were claimed: the buyers who had them issued are told."""
     _queue(app, events, MailKind.CARD_CLAIMED, itemgetter("card_id"))
