@@ -178,6 +178,12 @@ class OrderSearch(PageQuery):
     bank_reference = PlainString(max_length=64, metadata={"description": "The bank's own, or the check's number"})
 
 
+class CartQuery(RequestSchema):
+    """With a billing address the cart is shown with its tax."""
+
+    billing_address_id = PlainString(max_length=64)
+
+
 class CardQuery(PageQuery):
     """The cards that your organisation bought, or those it claimed; all, or those in one state."""
 

@@ -181,6 +181,28 @@ class Line(Schema):
     credits = _NUMBER(required=True, metadata={"description": "Credits that each one brings"})
     deployment_id = _maybe(_TEXT)
     credit_destination = _maybe(_TEXT, metadata={"description": "organization or support_card"})
+    tax = money()
+
+
+class TaxShown(Schema):
+    """What is charged on top; with a certificate of exemption the rate is 0."""
+
+    name = _TEXT(required=True)
+    rate_percent = _TEXT(required=True, metadata={"description": "Of each line's total, rounded half up by line"})
+    certificate = _maybe(_TEXT)
+
+
+class AddressShown(Schema):
+    """The billing address as it stood in the address book when the order was placed."""
+
+    name = _TEXT(required=True)
+    company = _maybe(_TEXT)
+    address = _TEXT(required=True)
+    address_2 = _maybe(_TEXT)
+    city = _maybe(_TEXT)
+    state = _maybe(_TEXT)
+    zip = _maybe(_TEXT)
+    country = _TEXT(required=True)
 
 
 class CartLine(Line):
@@ -201,6 +223,7 @@ class Cart(Schema):
     totals = fields.Nested(Totals, required=True)
     line_count = _NUMBER(required=True)
     terms_version = _maybe(_TEXT)
+    tax = fields.Nested(TaxShown, allow_none=True, metadata={"description": "Null if none is known: name an address"})
 
 
 class SkippedLine(Schema):
@@ -306,6 +329,8 @@ class Order(Schema):
     next_action = fields.Nested(NextAction, allow_none=True, required=True)
     quote_id = _TEXT(allow_none=True, metadata={"description": "The quote that it was made from"})
     quote = fields.Nested(QuoteShown, allow_none=True)
+    billing_address = fields.Nested(AddressShown, allow_none=True)
+    tax = fields.Nested(TaxShown, allow_none=True)
     support_cards = fields.List(
         fields.Nested(OrderCard), required=True, allow_none=True,
         metadata={"description": "Null while the credits service does not answer; read the order again"},

@@ -35,10 +35,11 @@ _CART_REPLY = _CartReply()
 @routes.route("", methods=["GET"])
 @routes.response(200, outputs.Cart, headers=_ETAG)
 @routes.alt_response(304, description="The cart is as you have it", success=True)
-def get() -> Response:
-    """Your cart, and what each line still needs before it can be ordered."""
-    found = _answer(ask("cart", "get_cart", reply=_CART_REPLY))
-    if request.if_none_match.contains_weak(found.get_etag()[0] or ""):
+@routes.arguments(inputs.CartQuery(), location="query")
+def get(query: dict[str, Any]) -> Response:
+    """Your cart, and what each line still needs before it can be ordered; with its tax, if billed to that address."""
+    found = _answer(ask("cart", "get_cart", query, reply=_CART_REPLY))
+    if not query and request.if_none_match.contains_weak(found.get_etag()[0] or ""):
         return Response(status=304, headers={"ETag": found.headers["ETag"]})
     return found
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,8 +12,9 @@ from cart import messages
 from cart.domain.order import UNKNOWN, Decline, Intent, Order
 from cart.domain.products import Deployment, Product
 from cart.domain.refund import Refund, TakenBack
+from cart.domain.tax import Tax
 from chassis.rpc.client import RpcClient
-from kernel.errors import Kind, Refusal, unavailable
+from kernel.errors import Kind, Refusal, invalid, unavailable
 from kernel.money import Money
 
 log = logging.getLogger(__name__)
@@ -29,10 +30,12 @@ class PriceList:
     Args:
         products: by sku; what it does not sell is left out.
         terms_version: of the terms that buyers must accept now.
+        tax: on everything, where it was asked for and there is one.
     """
 
     products: dict[str, Product]
     terms_version: str
+    tax: Tax | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +44,20 @@ class BillingFacts:
 
     Args:
         time_zone: of the organisation, an IANA name; the last day of a quote ends in it.
+        tax_certificate: of its exemption from tax; None if it has none.
+        address: the one that was asked for, or its default billing address if it has one.
     """
 
     time_zone: str
+    tax_certificate: str | None
+    address: Mapping[str, Any] | None
+
+    @property
+    def taxed_in(self) -> dict[str, Any] | None:
+        """Where an order that is billed to the address is taxed."""
+        if self.address is None:
+            return None
+        return {"country": self.address["country"], "state": self.address["state"]}
 
 
 class Catalog:
@@ -60,15 +74,19 @@ class Catalog:
         #: By currency and sku: the product, the version of the terms, and until when they may be repeated.
         self._kept: dict[tuple[str, str], tuple[Product, str, float]] = {}
 
-    def price_lines(self, skus: Sequence[str], currency: str) -> PriceList:
+    def price_lines(self, skus: Sequence[str], currency: str, taxed_in: Mapping[str, Any] | None = None) -> PriceList:
         """Products and prices as they are now.
+
+        Args:
+            skus: of the products.
+            currency: of the prices.
+            taxed_in: ``{"country", "state"}``, to be told the tax too.
 
         Raises:
             Refusal: `unavailable`.
         """
-        reply = self._rpc.call(
-            "catalog", "price_lines", {"skus": list(skus), "currency": currency}, reply=messages.Prices()
-        )
+        asked = {"skus": list(skus), "currency": currency, **({"taxed_in": taxed_in} if taxed_in else {})}
+        reply = self._rpc.call("catalog", "price_lines", asked, reply=messages.Prices())
         products = {
             item["sku"]: Product(**{**item, "unit_price": Money(**item["unit_price"])}) for item in reply["items"]
         }
@@ -77,7 +95,8 @@ class Catalog:
             self._kept.pop((currency, sku), None)
             if sku in products:
                 self._kept[currency, sku] = products[sku], reply["terms_version"], until
-        return PriceList(products, reply["terms_version"])
+        tax = reply.get("tax")
+        return PriceList(products, reply["terms_version"], Tax(**tax) if tax else None)
 
     def recent_prices(self, skus: Sequence[str], currency: str) -> PriceList:
         """The same as they were a moment ago: good enough for a cart, where an order asks again.
@@ -114,10 +133,20 @@ class Accounts:
         """What bears on the papers of an order of the caller's organisation.
 
         Raises:
-            Refusal: `unavailable`.
+            Refusal: `billing_address_not_found`; `unavailable`.
         """
-        reply = self._rpc.call("accounts", "billing_facts", {"address_id": address_id}, reply=messages.BillingFacts())
-        return BillingFacts(reply["organization"]["time_zone"])
+        try:
+            reply = self._rpc.call(
+                "accounts", "billing_facts", {"address_id": address_id}, reply=messages.BillingFacts()
+            )  # fmt: skip
+        except Refusal as refusal:
+            if refusal.kind is not Kind.NOT_FOUND:
+                raise
+            raise invalid(
+                "billing_address_not_found", "There is no such address. Choose another one.", "billing_address_id"
+            ) from refusal
+        organization = reply["organization"]
+        return BillingFacts(organization["time_zone"], organization["tax_certificate"], reply["address"])
 
 
 class Payments:

@@ -44,7 +44,9 @@ def _idempotency_key() -> fields.String:
 
 
 class GetCart(RequestSchema):
-    """Nothing: a user has one cart."""
+    """A user has one cart. With a billing address its tax is shown."""
+
+    billing_address_id = _identifier(allow_none=True, load_default=None)
 
 
 class _Change(RequestSchema):
@@ -189,6 +191,27 @@ class Totals(RequestSchema):
     total = money(required=True)
 
 
+class TaxReply(RequestSchema):
+    """What an order is taxed with. With a certificate of exemption the rate is 0."""
+
+    name = fields.String(required=True)
+    rate_percent = fields.String(required=True)
+    certificate = fields.String(required=True, allow_none=True)
+
+
+class AddressReply(RequestSchema):
+    """A billing address as it stood in the address book."""
+
+    name = fields.String(required=True)
+    company = fields.String(required=True, allow_none=True)
+    address = fields.String(required=True)
+    address_2 = fields.String(required=True, allow_none=True)
+    city = fields.String(required=True, allow_none=True)
+    state = fields.String(required=True, allow_none=True)
+    zip = fields.String(required=True, allow_none=True)
+    country = fields.String(required=True)
+
+
 class CartLineReply(RequestSchema):
     """A line of the cart."""
 
@@ -203,6 +226,7 @@ class CartLineReply(RequestSchema):
     needs_deployment = fields.Boolean(required=True)
     deployment_id = fields.String(required=True, allow_none=True)
     credit_destination = fields.String(required=True, allow_none=True)
+    tax = money()
     available = fields.Boolean(required=True)
     missing = fields.List(fields.String(), required=True)
 
@@ -217,6 +241,7 @@ class CartReply(RequestSchema):
     totals = fields.Nested(Totals, required=True)
     line_count = StrictInteger(required=True)
     terms_version = fields.String(required=True)
+    tax = fields.Nested(TaxReply, allow_none=True)
 
 
 class SkippedLine(RequestSchema):
@@ -253,6 +278,7 @@ class OrderLineReply(RequestSchema):
     credits = StrictInteger(required=True)
     deployment_id = fields.String(required=True, allow_none=True)
     credit_destination = fields.String(required=True, allow_none=True)
+    tax = money()
     fulfilment = fields.String(required=True, validate=validate.OneOf(["pending", "fulfilled"]))
 
 
@@ -310,6 +336,8 @@ class OrderReply(RequestSchema):
     next_action = fields.Dict(required=True, allow_none=True)
     quote_id = fields.String(allow_none=True)
     quote = fields.Nested(QuoteReply, allow_none=True)
+    billing_address = fields.Nested(AddressReply, allow_none=True)
+    tax = fields.Nested(TaxReply, allow_none=True)
 
 
 class PlacedReply(RequestSchema):
@@ -477,6 +505,7 @@ class _PaidLine(RequestSchema):
     credits = StrictInteger(required=True)
     deployment_id = fields.String(required=True, allow_none=True)
     credit_destination = fields.String(required=True, allow_none=True)
+    tax = money()
 
 
 class _PaidWith(RequestSchema):
@@ -542,7 +571,7 @@ _TOTALS = {"subtotal": _usd(24000), "tax": _usd(0), "total": _usd(24000)}
 _PAID_LINE: dict[str, Any] = {
     "id": "oln_01JDB0000000000000000000A1", "sku": "SUPPORT-120", "name": "120 support credits", "kind": "credit_pack",
     "quantity": 2, "unit_price": _usd(12000), "total": _usd(24000), "credits": 120, "deployment_id": None,
-    "credit_destination": "support_card",
+    "credit_destination": "support_card", "tax": _usd(0),
 }  # fmt: skip
 _CARD = {"brand": "visa", "last4": "4242"}
 
@@ -616,11 +645,19 @@ class PricedProduct(TolerantSchema):
     unit_price = money(required=True)
 
 
+class TaxRate(TolerantSchema):
+    """A tax, of catalog."""
+
+    name = fields.String(required=True)
+    rate_ppm = StrictInteger(required=True)
+
+
 class Prices(TolerantSchema):
     """Reply of ``catalog.price_lines``."""
 
     items = fields.List(fields.Nested(PricedProduct), required=True)
     terms_version = fields.String(required=True)
+    tax = fields.Nested(TaxRate, allow_none=True, load_default=None)
 
 
 class VisibleDeployment(TolerantSchema):
@@ -640,11 +677,26 @@ class OrganizationFacts(TolerantSchema):
     """What bears on an order's papers, of accounts."""
 
     time_zone = fields.String(load_default="UTC")
+    tax_certificate = fields.String(allow_none=True, load_default=None)
+
+
+class BillingAddress(TolerantSchema):
+    """An address, of accounts."""
+
+    name = fields.String(required=True)
+    company = fields.String(allow_none=True, load_default=None)
+    address = fields.String(required=True)
+    address_2 = fields.String(allow_none=True, load_default=None)
+    city = fields.String(allow_none=True, load_default=None)
+    state = fields.String(allow_none=True, load_default=None)
+    zip = fields.String(allow_none=True, load_default=None)
+    country = fields.String(required=True)
 
 
 class BillingFacts(TolerantSchema):
     """Reply of ``accounts.billing_facts``."""
 
+    address = fields.Nested(BillingAddress, allow_none=True, load_default=None)
     organization = fields.Nested(OrganizationFacts, required=True)
 
 
@@ -786,13 +838,15 @@ _CART: dict[str, Any] = {
         {
             "id": "cln_01JDB0000000000000000000C1", "sku": "SUPPORT-120", "name": "120 support credits",
             "kind": "credit_pack", "quantity": 2, "unit_price": _usd(12000), "total": _usd(24000), "credits": 120,
-            "needs_deployment": False, "deployment_id": None, "credit_destination": None, "available": True,
+            "needs_deployment": False, "deployment_id": None, "credit_destination": None, "tax": _usd(0),
+            "available": True,
             "missing": ["credit_destination"],
         }
     ],
     "totals": _TOTALS,
     "line_count": 1,
     "terms_version": "2026-11",
+    "tax": None,
 }  # fmt: skip
 _ORDER: dict[str, Any] = {
     "id": "ord_01JDB0000000000000000000A0",
@@ -813,6 +867,17 @@ _ORDER: dict[str, Any] = {
     "next_action": None,
     "quote_id": None,
     "quote": None,
+    "billing_address": {
+        "name": "Ada Buyer",
+        "company": "Acme",
+        "address": "1 Main Street",
+        "address_2": None,
+        "city": "New York",
+        "state": "NY",
+        "zip": "10001",
+        "country": "US",
+    },
+    "tax": {"name": "Sales tax", "rate_percent": "0", "certificate": "ST-119-4711"},
 }
 _AWAITING: dict[str, Any] = {
     **_ORDER,
@@ -846,7 +911,7 @@ _REFUND: dict[str, Any] = {
 }
 
 RPC_EXAMPLES: dict[str, dict[str, Any]] = {
-    "get_cart": {"request": {}, "reply": _CART},
+    "get_cart": {"request": {"billing_address_id": None}, "reply": _CART},
     "add_line": {
         "request": {
             "sku": "SUPPORT-120", "quantity": 2, "deployment_id": None, "credit_destination": None, "if_match": 0

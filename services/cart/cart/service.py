@@ -49,7 +49,7 @@ class CartService(Service):
     @rpc(request=messages.GetCart(), reply=messages.CartReply())
     def get_cart(self, call: Call) -> dict[str, Any]:
         """The caller's cart."""
-        return get_cart(self.app, call.caller)
+        return get_cart(self.app, call.caller, **call.data)
 
     @rpc(request=messages.AddLine(), reply=messages.CartReply())
     def add_line(self, call: Call) -> dict[str, Any]:

@@ -144,6 +144,10 @@ ORDERS = sa.Table(
     sa.Column("reminded_at", UtcDateTimeColumn),
     sa.Column("next_action", sa.JSON(none_as_null=True)),
     sa.Column("payment_round", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("billing_address", sa.JSON(none_as_null=True)),
+    sa.Column("tax_name", sa.String(40)),
+    sa.Column("tax_rate_ppm", sa.Integer),
+    sa.Column("tax_certificate", sa.String(100)),
     sa.UniqueConstraint("number", name="orders_number"),
     sa.CheckConstraint("kind IN ('order', 'quote')", name="orders_kind"),
     sa.CheckConstraint(
@@ -156,6 +160,10 @@ ORDERS = sa.Table(
         "AND expires_at IS NOT NULL AND time_zone IS NOT NULL AND quote_id IS NULL "
         "ELSE state NOT IN ('open', 'converted', 'expired') END",
         name="orders_quote",
+    ),
+    sa.CheckConstraint(
+        "CASE WHEN tax_rate_ppm IS NULL THEN tax_minor = 0 AND tax_name IS NULL ELSE tax_name IS NOT NULL END",
+        name="orders_tax_has_a_rate",
     ),
     sa.CheckConstraint("(state = 'converted') = (converted_to IS NOT NULL)", name="orders_converted_to"),
     sa.CheckConstraint("payment_method IN ('card', 'wire', 'check', 'quote')", name="orders_payment_method"),
@@ -220,11 +228,13 @@ ORDER_LINE = sa.Table(
     # fulfilment: the only columns that change (a trigger refuses the rest)
     sa.Column("awaits_credits", sa.Boolean, nullable=False),
     sa.Column("awaits_binding", sa.Boolean, nullable=False),
+    sa.Column("tax_minor", sa.BigInteger, nullable=False, server_default="0"),
     sa.UniqueConstraint("order_id", "position", name="order_line_position"),
     sa.CheckConstraint("quantity > 0", name="order_line_quantity"),
     sa.CheckConstraint(
         "unit_price_minor >= 0 AND total_minor = unit_price_minor * quantity", name="order_line_amounts"
     ),
+    sa.CheckConstraint("tax_minor >= 0", name="order_line_tax"),
     sa.CheckConstraint("credits >= 0", name="order_line_credits"),
     sa.CheckConstraint(f"credit_destination IS NULL OR {_DESTINATION}", name="order_line_destination"),
     sa.CheckConstraint("(credits > 0) = (credit_destination IS NOT NULL)", name="order_line_credits_go_somewhere"),

@@ -48,6 +48,14 @@ def usd(amount_minor: int) -> dict[str, Any]:
     return {"amount_minor": amount_minor, "currency": "USD"}
 
 
+def address(country: str) -> dict[str, Any]:
+    return {
+        "id": "adr_1", "name": "Ada Buyer", "company": "Acme", "address": "1 Main Street", "address_2": None,
+        "city": "Town", "state": "NY" if country == "US" else None, "zip": "10001", "country": country,
+        "default_billing": True,
+    }  # fmt: skip
+
+
 def _product(sku: str, kind: str, price: int, credits: int = 0, needs_deployment: bool = False) -> dict[str, Any]:
     return {
         "sku": sku, "name": f"The {sku}", "kind": kind, "credits": credits, "needs_deployment": needs_deployment,
@@ -72,6 +80,11 @@ class Bus:
         }
         self.deployments = dict(DEPLOYMENTS)
         self.time_zone = "UTC"
+        self.certificate: str | None = None
+        self.addresses = {f"adr_{country.lower()}": address(country) for country in ("US", "DE", "FR")}
+        self.taxes = {
+            ("US", "NY"): {"name": "Sales tax", "rate_ppm": 88750}, ("DE", None): {"name": "MwSt", "rate_ppm": 190000},
+        }  # fmt: skip
         self.charges: dict[str, int] = {}
         self.intents: dict[str, dict[str, Any]] = {}
         self.requests: list[dict[str, Any]] = []
@@ -104,15 +117,19 @@ class Bus:
         self.before(method)
         return reply.load(getattr(self, f"_{method}")(**(data or {})))
 
-    def _price_lines(self, skus: list[str], currency: str) -> dict[str, Any]:
+    def _price_lines(self, skus: list[str], currency: str, taxed_in: dict[str, Any] | None = None) -> dict[str, Any]:
         items = [self.products[sku] for sku in skus if sku in self.products and currency == "USD"]
-        return {"items": items, "terms_version": self.terms_version, "a_field_of_next_year": 1}
+        tax = {} if taxed_in is None else {"tax": self.taxes.get((taxed_in["country"], taxed_in["state"]))}
+        return {"items": items, "terms_version": self.terms_version, "a_field_of_next_year": 1, **tax}
 
     def _check_deployments(self, ids: list[str]) -> dict[str, Any]:
         return {"items": [{"id": id_, "state": self.deployments[id_]} for id_ in ids if id_ in self.deployments]}
 
     def _billing_facts(self, address_id: str | None) -> dict[str, Any]:
-        return {"address": None, "organization": {"time_zone": self.time_zone, "a_field_of_next_year": 1}}
+        if address_id is not None and address_id not in self.addresses:
+            raise Refusal(Kind.NOT_FOUND, "not_found", "There is no such address.")
+        organization = {"time_zone": self.time_zone, "tax_certificate": self.certificate, "a_field_of_next_year": 1}
+        return {"address": self.addresses[address_id or "adr_de"], "organization": organization}
 
     def _collect(self, **request: Any) -> dict[str, Any]:
         order_id = request["order_id"]
@@ -312,8 +329,8 @@ class Shop:
     def add_pack(self, quantity: int = 1, **more: Any) -> Any:
         return self.add("PACK-120", quantity, credit_destination="support_card", **more)
 
-    def cart(self, caller: Identity | None = None) -> Any:
-        return get_cart(self.app, caller or self.buyer)
+    def cart(self, caller: Identity | None = None, **more: Any) -> Any:
+        return get_cart(self.app, caller or self.buyer, **more)
 
     def order_request(self, key: str = "key-1", **changes: Any) -> dict[str, Any]:
         return load_request(

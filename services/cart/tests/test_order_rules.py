@@ -173,13 +173,11 @@ def test_a_rise_is_refused_with_both_prices_and_a_fall_is_granted(old: int, new:
         (replace(WISH, payment={"method": "card", "payment_method_id": "pm_1"}), "payment_method_unavailable",
          "payment.payment_method_id"),
         (replace(WISH, payment={"method": "card"}), "provider_token_required", "payment.provider_token"),
-        (replace(WISH, billing_address_id="adr_1"), "billing_address_unavailable", "billing_address_id"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_paid_with_yet(wish: checkout.Wish, code: str, field: str) -> None:
     with pytest.raises(Refusal) as caught:
         checkout.check_payment(wish.payment)
-        checkout.check_billing_address(wish)
     assert (caught.value.kind, caught.value.code, caught.value.errors[0]["field"]) == (Kind.INVALID, code, field)
 
 

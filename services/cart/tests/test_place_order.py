@@ -180,7 +180,7 @@ BAD = [
     ({"payment": {"method": "card", "payment_method_id": "pm_1"}}, "payment_method_unavailable"),
     ({"payment": {"method": "card", "provider_token": "4242 4242 4242 4242"}}, "validation_failed"),
     ({"payment": {"method": "card", "provider_token": "tok", "amount": 1}}, "validation_failed"),
-    ({"billing_address_id": "adr_1"}, "billing_address_unavailable"),
+    ({"billing_address_id": "adr_1"}, "billing_address_not_found"),
     ({"purchase_order": {"number": "  "}}, "validation_failed"),
     ({"purchase_order": {"number": "4242424242424242"}}, "validation_failed"),
     ({"purchase_order": {"number": "a\r\nb"}}, "validation_failed"),

@@ -16,7 +16,7 @@ import yaml
 from marshmallow import ValidationError, fields, validate
 
 from catalog.domain import rules
-from catalog.domain.catalogue import MAX_CREDITS, MAX_QUANTITY, SKU, SLUG, Problem, ProductKind
+from catalog.domain.catalogue import COUNTRY, MAX_CREDITS, MAX_QUANTITY, SKU, SLUG, STATE, Problem, ProductKind
 from chassis.messages import PlainString, RequestSchema, StrictInteger, UtcDateTime, field_errors
 from kernel.money import MINOR_DIGITS
 
@@ -116,12 +116,33 @@ class TermsEntry(RequestSchema):
     text = Prose(required=True, validate=validate.Length(min=1, max=200_000))
 
 
+class TaxRateEntry(RequestSchema):
+    """A tax on everything that is sold to a country, or to one state of it, from a day on."""
+
+    country = fields.String(
+        required=True, validate=validate.Regexp(rf"{COUNTRY}\Z", error="Use two capitals, as ISO 3166-1 does: US.")
+    )  # fmt: skip
+    state = fields.String(
+        load_default=None, allow_none=True,
+        validate=validate.Regexp(rf"{STATE}\Z", error="Use capitals and digits, such as NY."),
+    )  # fmt: skip
+    name = PlainString(required=True, max_length=40)
+    percent = fields.String(
+        required=True,
+        validate=validate.Length(max=8),
+        error_messages={"invalid": 'Write the percentage in quotes, such as "8.875": a bare number is not exact.'},
+    )
+    valid_from = fields.Date(required=True, format="iso")
+    valid_until = fields.Date(load_default=None, allow_none=True, format="iso")
+
+
 class CatalogueSchema(RequestSchema):
     """The whole file."""
 
     categories = Entries(fields.Nested(CategoryEntry), required=True, validate=validate.Length(min=1))
     products = Entries(fields.Nested(ProductEntry), required=True)
     terms = Entries(fields.Nested(TermsEntry), required=True, validate=validate.Length(min=1))
+    tax_rates = Entries(fields.Nested(TaxRateEntry))
 
 
 # -- the text -------------------------------------------------------------------------------------------------------

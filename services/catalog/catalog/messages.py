@@ -70,9 +70,17 @@ class GetProduct(RequestSchema):
     sku = PlainString(required=True, max_length=64)
 
 
-class PriceLines(RequestSchema):
-    """What a cart holds, and in which currency it pays."""
+class Jurisdiction(RequestSchema):
+    """Where something is sold to: an ISO 3166-1 country, and a state or province of it."""
 
+    country = PlainString(max_length=2, required=True)
+    state = PlainString(max_length=64, allow_none=True, load_default=None)
+
+
+class PriceLines(RequestSchema):
+    """What a cart holds, and in which currency it pays; and where it is taxed, to be told the rate."""
+
+    taxed_in = fields.Nested(Jurisdiction, allow_none=True, load_default=None)
     skus = fields.List(PlainString(max_length=64), required=True, validate=validate.Length(max=500))
     currency = fields.String(required=True, validate=validate.OneOf(sorted(MINOR_DIGITS)))
 
@@ -89,8 +97,19 @@ class PricedLine(RequestSchema):
     unit_price = money(required=True)
 
 
+class Tax(RequestSchema):
+    """A tax on everything that is sold somewhere."""
+
+    name = fields.String(required=True)
+    #: Parts per million: 88750 are 8.875 percent.
+    rate_ppm = StrictInteger(required=True)
+
+
 class PricedLines(RequestSchema):
     """The products that are sold in that currency, by SKU; `terms_version` is null before the first import."""
+
+    #: Null where there is no tax; only there if it was asked for.
+    tax = fields.Nested(Tax, allow_none=True)
 
     items = fields.List(fields.Nested(PricedLine), required=True)
     terms_version = fields.String(required=True, allow_none=True)
@@ -141,7 +160,11 @@ RPC_EXAMPLES: dict[str, dict[str, Any]] = {
     },
     "get_product": {"request": {"sku": "HOURLY-120"}, "reply": _PRODUCT},
     "price_lines": {
-        "request": {"skus": ["HOURLY-120", "NO-SUCH-THING"], "currency": "USD"},
+        "request": {
+            "skus": ["HOURLY-120", "NO-SUCH-THING"],
+            "currency": "USD",
+            "taxed_in": {"country": "US", "state": "NY"},
+        },
         "reply": {
             "items": [
                 {
@@ -155,6 +178,7 @@ RPC_EXAMPLES: dict[str, dict[str, Any]] = {
                 }
             ],
             "terms_version": "2026-11",
+            "tax": {"name": "Sales tax", "rate_ppm": 88750},
         },
     },
     "get_terms": {

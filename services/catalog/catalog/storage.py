@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from datetime import date
 from typing import Any
 
 import sqlalchemy as sa
@@ -58,6 +59,21 @@ TERMS = sa.Table(
     sa.Column("version", sa.String(32), primary_key=True),
     sa.Column("text", sa.Text, nullable=False),
     sa.Column("published_at", UtcDateTimeColumn, nullable=False, index=True),
+)
+
+TAX_RATE = sa.Table(
+    "tax_rate",
+    METADATA,
+    sa.Column("id", sa.String(40), primary_key=True),
+    sa.Column("country", sa.String(2), nullable=False),
+    sa.Column("state", sa.String(10), nullable=False),  # empty: the rest of the country
+    sa.Column("name", sa.String(40), nullable=False),
+    sa.Column("rate_ppm", sa.Integer, nullable=False),
+    sa.Column("valid_from", sa.Date, nullable=False),
+    sa.Column("valid_until", sa.Date),
+    sa.UniqueConstraint("country", "state", "valid_from", name="tax_rate_one_begins_a_day"),
+    sa.CheckConstraint("rate_ppm BETWEEN 0 AND 1000000", name="tax_rate_ppm"),
+    sa.CheckConstraint("valid_until >= valid_from", name="tax_rate_ends_after_it_begins"),
 )
 
 add_messaging_tables(METADATA)
@@ -118,6 +134,21 @@ def sold_lines(reader: Reader, skus: Iterable[str], currency: str) -> tuple[Sequ
     return [row for row in rows if row["sku"] is not None], rows[0]["terms_version"]
 
 
+def tax_rate(reader: Reader, country: str, state: str, on: date) -> Row | None:
+    """The tax on sales there on a day: the state's, or that of the rest of the country; None if there is none."""
+    return reader.one(
+        sa.select(TAX_RATE)
+        .where(
+            TAX_RATE.c.country == country,
+            TAX_RATE.c.state.in_(["", state]),
+            TAX_RATE.c.valid_from <= on,
+            sa.or_(TAX_RATE.c.valid_until.is_(None), TAX_RATE.c.valid_until >= on),
+        )
+        .order_by(TAX_RATE.c.state.desc())
+        .limit(1)
+    )
+
+
 def terms_in_force(reader: Reader) -> Row | None:
     """The terms that were published last."""
     return reader.one(_terms_in_force(reader.now, *TERMS.c))
@@ -168,6 +199,21 @@ def stored_products(reader: Reader) -> dict[str, dict[str, Any]]:
 def stored_terms(reader: Reader) -> dict[str, dict[str, Any]]:
     """Every version of the terms."""
     return {row["version"]: dict(row) for row in reader.all(sa.select(TERMS))}
+
+
+def stored_tax_rates(reader: Reader) -> dict[str, dict[str, Any]]:
+    """Every tax rate by its id."""
+    return {row["id"]: dict(row) for row in reader.all(sa.select(TAX_RATE))}
+
+
+def delete_tax_rates(transaction: Transaction, ids: Iterable[str]) -> None:
+    """Forget tax rates."""
+    transaction.execute(sa.delete(TAX_RATE).where(TAX_RATE.c.id.in_(sorted(ids))))
+
+
+def write_tax_rates(transaction: Transaction, added: Sequence[Row], changed: Sequence[Row]) -> None:
+    """Write tax rates."""
+    _write(transaction, TAX_RATE, added, changed)
 
 
 def write_categories(transaction: Transaction, added: Sequence[Row], changed: Sequence[Row]) -> None:

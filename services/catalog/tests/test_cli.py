@@ -44,6 +44,7 @@ def test_import_says_what_it_did(url: str, file: Path, capsys: pytest.CaptureFix
         "categories: 3 added, 0 changed, 0 unchanged, 0 retired\n"
         "products: 2 added, 0 changed, 0 unchanged, 0 retired\n"
         "terms: 1 added, 0 changed, 0 unchanged, 0 retired\n"
+        "tax_rates: 0 added, 0 changed, 0 unchanged, 0 retired\n"
     )
     assert main(["import", str(file)]) == 0
     assert "products: 0 added, 0 changed, 2 unchanged, 0 retired" in capsys.readouterr().out

@@ -9,6 +9,7 @@ from typing import Any
 from cart.domain.cart import Cart, Line, Problem, refuse
 from cart.domain.order import QUOTE, OrderLine
 from cart.domain.products import Deployment
+from cart.domain.tax import Tax, tax_on, tax_on_lines
 from kernel.errors import FieldError, Kind, Refusal, conflict, invalid
 from kernel.money import Money
 
@@ -81,19 +82,6 @@ def check_payment(payment: Mapping[str, Any], *, may_quote: bool = False) -> Pay
     return Payment(method, token)
 
 
-def check_billing_address(wish: Wish) -> None:
-    """No address is taken yet.
-
-    Raises:
-        Refusal: `billing_address_unavailable`.
-    """
-    if wish.billing_address_id is not None:
-        raise invalid(
-            "billing_address_unavailable", "The address book is not open yet; leave the billing address out.",
-            "billing_address_id",
-        )  # fmt: skip
-
-
 def check_not_empty(cart: Cart | None) -> Cart:
     """The cart, if there is anything in it.
 
@@ -105,7 +93,14 @@ def check_not_empty(cart: Cart | None) -> Cart:
     return cart
 
 
-def check(seen: Cart, current: Cart, deployments: Mapping[str, Deployment], terms_version: str, wish: Wish) -> None:
+def check(
+    seen: Cart,
+    current: Cart,
+    deployments: Mapping[str, Deployment],
+    terms_version: str,
+    wish: Wish,
+    tax: Tax | None = None,
+) -> None:
     """Refuse what may not be ordered. Nothing has been written or charged by then.
 
     Args:
@@ -114,6 +109,7 @@ def check(seen: Cart, current: Cart, deployments: Mapping[str, Deployment], term
         deployments: those of the cart that the caller may see.
         terms_version: the current one.
         wish: what the buyer asked for.
+        tax: on the order.
 
     Raises:
         Refusal: invalid, with every wrong field; or `price_changed`.
@@ -128,15 +124,16 @@ def check(seen: Cart, current: Cart, deployments: Mapping[str, Deployment], term
             Problem("terms_not_accepted", "accept_terms", f"Read and accept the terms of version {terms_version}.")
         )
     refuse(found)
-    _check_price(seen, current, wish.expected_total)
+    _check_price(seen, current, wish.expected_total, tax)
 
 
-def freeze(cart: Cart, new_id: Callable[[], str]) -> tuple[OrderLine, ...]:
+def freeze(cart: Cart, new_id: Callable[[], str], tax: Tax | None = None) -> tuple[OrderLine, ...]:
     """The lines as the order keeps them.
 
     Args:
         cart: checked, at current prices.
         new_id: makes the id of a line.
+        tax: on each line.
     """
     return tuple(
         OrderLine(
@@ -154,6 +151,7 @@ def freeze(cart: Cart, new_id: Callable[[], str]) -> tuple[OrderLine, ...]:
             credit_destination=line.credit_destination,
             awaits_credits=line.product.credits > 0,
             awaits_binding=line.deployment_id is not None,
+            tax_minor=tax_on(line.total, tax).amount_minor,
         )
         for position, line in enumerate(cart.lines)
     )
@@ -174,16 +172,20 @@ def _line_problems(line: Line, deployments: Mapping[str, Deployment]) -> Iterato
             yield Problem("deployment_retired", "deployment_id", "This deployment is retired. Choose another one.")
 
 
-def _check_price(seen: Cart, current: Cart, expected_total: Money | None) -> None:
+def _check_price(seen: Cart, current: Cart, expected_total: Money | None, tax: Tax | None) -> None:
+    """Who says what total they saw is held to it with its tax; who does not, to the prices that they were shown."""
     if expected_total is not None and expected_total.currency != current.currency:
         raise Refusal(
             Kind.INVALID, "currency_differs", f"The cart is in {current.currency}.",
             [FieldError("expected_total.currency", f"Must be {current.currency}.")],
         )  # fmt: skip
-    old = seen.total if expected_total is None else expected_total
-    if current.total > old:  # a rise is refused, a fall is granted
+    old, new = seen.total, current.total
+    if expected_total is not None:
+        old = expected_total
+        new += tax_on_lines((line.total for line in current.lines), tax, current.currency)
+    if new > old:  # a rise is refused, a fall is granted
         raise conflict(
             "price_changed",
-            f"The price has risen from {old} to {current.total}. Look at the cart again, then order.",
-            {"old": old.as_dict(), "new": current.total.as_dict()},
+            f"The price has risen from {old} to {new}. Look at the cart again, then order.",
+            {"old": old.as_dict(), "new": new.as_dict()},
         )

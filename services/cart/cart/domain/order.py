@@ -129,6 +129,7 @@ class OrderLine:
     credit_destination: str | None
     awaits_credits: bool
     awaits_binding: bool
+    tax_minor: int = 0
 
     @property
     def awaits_nothing(self) -> bool:
@@ -185,6 +186,10 @@ class Order:
     quote_id: str | None = None  # the quote that it was made from
     time_zone: str | None = None  # of a quote: in which its last day ends
     converted_to: str | None = None  # of a quote: the order that it became
+    billing_address: Mapping[str, Any] | None = None  # as it stood in the address book
+    tax_name: str | None = None  # None: there was no tax
+    tax_rate_ppm: int | None = None  # in parts per million
+    tax_certificate: str | None = None  # of the exemption, if that is why no tax is charged
     reminded_at: datetime | None = None  # of a quote: when its buyer was told that it is about to expire
     lines: tuple[OrderLine, ...] = ()
 

@@ -19,6 +19,7 @@ from cart.domain import checkout
 from cart.domain.cart import Cart, refreshed
 from cart.domain.order import ORDER, QUOTE, Order, State, next_attempt_at, order_number
 from cart.domain.quote import end_of_last_day
+from cart.domain.tax import Tax, exempted
 from cart.messages import QUOTE_ISSUED
 from cart.use_cases.answering import answer_again, not_known_yet, reply
 from cart.use_cases.settle_order import settle_order
@@ -54,6 +55,7 @@ class _Checked:
     terms_version: str
     purchase_order_number: str | None
     billing: BillingFacts | None
+    tax: Tax | None
 
 
 def place_order(
@@ -113,16 +115,24 @@ def _check(app: App, seen: Cart | None, body: Mapping[str, Any]) -> _Checked:
         billing_address_id=body["billing_address_id"],
     )
     payment = checkout.check_payment(wish.payment, may_quote=True)
-    checkout.check_billing_address(wish)
     seen = checkout.check_not_empty(seen)
-    prices = app.catalog.price_lines(seen.skus, seen.currency)
+    billing = _billing(app, wish, payment)
+    prices = app.catalog.price_lines(seen.skus, seen.currency, billing.taxed_in if billing else None)
+    tax = exempted(prices.tax, billing.tax_certificate if billing else None)
     deployments = app.accounts.check_deployments(seen.deployment_ids)
     current = refreshed(seen, prices.products)
-    checkout.check(seen, current, deployments, prices.terms_version, wish)
-    billing = app.accounts.billing_facts(None) if payment.method == QUOTE else None
+    checkout.check(seen, current, deployments, prices.terms_version, wish, tax)
     return _Checked(
-        current, payment, prices.terms_version, purchase_order["number"] if purchase_order else None, billing
+        current, payment, prices.terms_version, purchase_order["number"] if purchase_order else None, billing, tax
     )  # fmt: skip
+
+
+def _billing(app: App, wish: checkout.Wish, payment: checkout.Payment) -> BillingFacts | None:
+    """Asked only if there is something to learn: no address, no tax. Only an address that was named is billed."""
+    if wish.billing_address_id is None and payment.method != QUOTE:
+        return None
+    billing = app.accounts.billing_facts(wish.billing_address_id)
+    return billing if wish.billing_address_id is not None else replace(billing, address=None)
 
 
 def _write(app: App, transaction: Transaction, request: _Request, checked: _Checked) -> Order:
@@ -186,7 +196,9 @@ def _new_order(
     order_id: str, serial: int, now: datetime, first_lease: datetime, request: _Request, checked: _Checked
 ) -> Order:
     caller, cart = request.caller, checked.cart
-    subtotal = cart.total.amount_minor
+    subtotal, tax = cart.total.amount_minor, checked.tax
+    lines = checkout.freeze(cart, lambda: new_id("oln"), tax)
+    tax_minor = sum(line.tax_minor for line in lines)
     return Order(
         id=order_id,
         number=order_number(serial, now),
@@ -202,8 +214,8 @@ def _new_order(
         cart_version=cart.version,
         currency=cart.currency,
         subtotal_minor=subtotal,
-        tax_minor=0,
-        total_minor=subtotal,
+        tax_minor=tax_minor,
+        total_minor=subtotal + tax_minor,
         payment_method=checked.payment.method,
         provider_token=checked.payment.provider_token,
         purchase_order_number=checked.purchase_order_number,
@@ -214,5 +226,9 @@ def _new_order(
         placed_at=now,
         attempts=0,
         next_attempt_at=first_lease,
-        lines=checkout.freeze(cart, lambda: new_id("oln")),
+        billing_address=checked.billing.address if checked.billing else None,
+        tax_name=tax.name if tax else None,
+        tax_rate_ppm=tax.rate_ppm if tax else None,
+        tax_certificate=tax.certificate if tax else None,
+        lines=lines,
     )

@@ -10,6 +10,7 @@ from cart.domain.cart import Cart, Line
 from cart.domain.order import QUOTE, Order, OrderLine, State
 from cart.domain.quote import last_day
 from cart.domain.refund import Refund
+from cart.domain.tax import Tax, percent, tax_on, tax_on_lines
 from kernel.clock import rfc3339
 from kernel.money import Money
 
@@ -30,17 +31,17 @@ _PAYMENT_STATES = {
 _NOT_DUE = "not_due"
 
 
-def cart_view(cart: Cart, terms_version: str) -> dict[str, Any]:
-    """The cart with its totals and what each line still needs. No tax is charged yet."""
-    subtotal = cart.total
+def cart_view(cart: Cart, terms_version: str, tax: Tax | None = None) -> dict[str, Any]:
+    """The cart with its totals and what each line still needs; with its tax, where that is known."""
     return {
         "id": cart.id,
         "version": cart.version,
         "currency": cart.currency,
-        "lines": [_cart_line_view(line) for line in cart.lines],
-        "totals": _totals(subtotal, Money(0, cart.currency)),
+        "lines": [_cart_line_view(line, tax) for line in cart.lines],
+        "totals": _totals(cart.total, tax_on_lines((line.total for line in cart.lines), tax, cart.currency)),
         "line_count": len(cart.lines),
         "terms_version": terms_version,
+        "tax": _tax(tax),
     }
 
 
@@ -66,6 +67,8 @@ def order_view(order: Order) -> dict[str, Any]:
         "next_action": _next_action(order),
         "quote_id": order.quote_id,
         "quote": _quote(order) if order.kind == QUOTE else None,
+        "billing_address": dict(order.billing_address) if order.billing_address is not None else None,
+        "tax": _order_tax(order),
     }
 
 
@@ -162,7 +165,7 @@ def _credits(refund: Refund) -> dict[str, int] | None:
     return None if refund.taken_back is None else asdict(refund.taken_back)
 
 
-def _cart_line_view(line: Line) -> dict[str, Any]:
+def _cart_line_view(line: Line, tax: Tax | None) -> dict[str, Any]:
     product = line.product
     return {
         "id": line.id,
@@ -176,6 +179,7 @@ def _cart_line_view(line: Line) -> dict[str, Any]:
         "needs_deployment": product.needs_deployment,
         "deployment_id": line.deployment_id,
         "credit_destination": line.credit_destination,
+        "tax": tax_on(line.total, tax).as_dict(),
         "available": line.available,
         "missing": line.missing,
     }
@@ -193,7 +197,20 @@ def _order_line_view(order: Order, line: OrderLine) -> dict[str, Any]:
         "credits": line.credits,
         "deployment_id": line.deployment_id,
         "credit_destination": line.credit_destination,
+        "tax": Money(line.tax_minor, order.currency).as_dict(),
     }
+
+
+def _tax(tax: Tax | None) -> dict[str, Any] | None:
+    if tax is None:
+        return None
+    return {"name": tax.name, "rate_percent": percent(tax.rate_ppm), "certificate": tax.certificate}
+
+
+def _order_tax(order: Order) -> dict[str, Any] | None:
+    if order.tax_name is None or order.tax_rate_ppm is None:
+        return None
+    return _tax(Tax(order.tax_name, order.tax_rate_ppm, order.tax_certificate))
 
 
 def _fulfilment(order: Order, line: OrderLine) -> str:

@@ -20,6 +20,11 @@ SLUG = r"[a-z0-9]+(-[a-z0-9]+)*"
 #: How a product is named everywhere: ``HOURLY-120``. One case only, so that no two differ by case alone.
 SKU = r"[A-Z0-9]+([._-][A-Z0-9]+)*"
 
+#: How a country is named in tax rates and addresses (ISO 3166-1), and a state or province of it.
+COUNTRY = r"[A-Z]{2}"
+STATE = r"[A-Z0-9]{1,10}"
+
+_PERCENT = re.compile(r"([0-9]{1,3})(?:\.([0-9]{1,4}))?")
 _AMOUNT = re.compile(r"(-?)([0-9]+)(?:\.([0-9]+))?")
 
 
@@ -115,3 +120,16 @@ def read_price(amount: str, currency: str) -> Money:
     if price.amount_minor > MAX_PRICE_MINOR:
         raise ValueError(f"A price may not be more than {Money(MAX_PRICE_MINOR, currency)}.")
     return price
+
+
+def read_percent(percent: str) -> int:
+    """A tax rate as it stands in the file, in parts per million: ``"8.875"`` percent are 88750.
+
+    Raises:
+        ValueError: it is not a decimal from 0 to 100 with at most four digits after the point.
+    """
+    found = _PERCENT.fullmatch(percent)
+    rate_ppm = int(found[1]) * 10_000 + int((found[2] or "").ljust(4, "0")) if found else 1_000_001
+    if rate_ppm > 1_000_000:
+        raise ValueError('Write a percentage from 0 to 100 with at most 4 digits after the point, such as "8.875".')
+    return rate_ppm

@@ -7,10 +7,10 @@ reported already, and the rules that need it hold their tongue.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
-from catalog.domain.catalogue import KIND_RULES, Problem, ProductKind, read_price
+from catalog.domain.catalogue import KIND_RULES, Problem, ProductKind, read_percent, read_price
 
 Entry = Mapping[str, Any]
 Entries = Sequence[Entry]
@@ -20,7 +20,7 @@ def problems_of(document: Entry, *, store_currency: str, now: datetime) -> Itera
     """Everything wrong with a catalogue file as such.
 
     Args:
-        document: `categories`, `products` and `terms`, as far as they are well-formed.
+        document: `categories`, `products`, `terms` and `tax_rates`, as far as they are well-formed.
         store_currency: every product must have a price in it.
         now: the terms in force are those of this moment.
     """
@@ -39,6 +39,7 @@ def problems_of(document: Entry, *, store_currency: str, now: datetime) -> Itera
             yield from _place(path, product, slugs, parents)
         yield from _kind(path, product)
         yield from _prices(f"{path}.prices", product.get("prices", ()), store_currency)
+    yield from _tax_rates(document.get("tax_rates", ()))
     if terms and not any("published_at" not in entry or entry["published_at"] <= now for entry in terms):
         yield Problem("terms", "None of the terms is in force: every published_at is in the future.")
 
@@ -177,3 +178,26 @@ def _prices(path: str, prices: Entries, store_currency: str) -> Iterator[Problem
                 yield Problem(f"{path}.{number}.amount", str(error))
     if prices and store_currency not in first and all("currency" in price for price in prices):
         yield Problem(path, f"There is no price in {store_currency}, the store's currency.")
+
+
+def _tax_rates(rates: Entries) -> Iterator[Problem]:
+    """On each day there is one rate at most for a jurisdiction."""
+    spans: dict[tuple[str, str], list[tuple[date, date, int]]] = {}
+    for number, rate in enumerate(rates):
+        path = f"tax_rates.{number}"
+        if "percent" in rate:
+            try:
+                read_percent(rate["percent"])
+            except ValueError as error:
+                yield Problem(f"{path}.percent", str(error))
+        if not {"country", "state", "valid_from", "valid_until"} <= rate.keys():
+            continue
+        first, last = rate["valid_from"], rate["valid_until"] or date.max
+        if last < first:
+            yield Problem(f"{path}.valid_until", "It ends before it begins.")
+            continue
+        others = spans.setdefault((rate["country"], rate["state"] or ""), [])
+        for other_first, other_last, other in others:
+            if first <= other_last and other_first <= last:
+                yield Problem(f"{path}.valid_from", f"tax_rates.{other} is valid on some of the same days.")
+        others.append((first, last, number))

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from typing import Any
 
 from catalog import storage
 from catalog.bootstrap import App
 from catalog.catalogue_file import CatalogueFile, read_file
-from catalog.domain.catalogue import CatalogueInvalid, read_price
+from catalog.domain.catalogue import CatalogueInvalid, read_percent, read_price
 from catalog.domain.rules import left_on_sale, problems_with_stored
 from chassis.persistence import Transaction
 
@@ -26,7 +26,7 @@ class Counts:
         added: not stored before.
         changed: stored differently.
         unchanged: stored just so.
-        retired: stored and active, not in the file, and no longer active.
+        retired: stored and active, not in the file, and no longer active; of tax rates: and no longer stored.
     """
 
     added: int
@@ -42,6 +42,7 @@ class ImportReport:
     categories: Counts
     products: Counts
     terms: Counts
+    tax_rates: Counts
 
 
 def demo_catalogue() -> str:
@@ -74,6 +75,7 @@ def import_catalogue(app: App, text: str, *, retire_missing: bool = False) -> Im
                    storage.stored_categories(transaction), retire=True),
             _store(transaction, storage.write_products, _products(file), products, retire=retire_missing),
             _store(transaction, storage.write_terms, _terms(file), terms, retire=False),
+            _store_tax_rates(transaction, file),
         )  # fmt: skip
 
 
@@ -83,6 +85,33 @@ def _store(transaction: Transaction, write: _Write, wanted: Rows, stored: Rows, 
     missing = [row for key, row in stored.items() if key not in wanted and row.get("active")] if retire else []
     write(transaction, added, [*changed, *({**row, "active": False} for row in missing)])
     return Counts(len(added), len(changed), len(wanted) - len(added) - len(changed), len(missing))
+
+
+def _store_tax_rates(transaction: Transaction, file: CatalogueFile) -> Counts:
+    """The rates are what the file says, if it says any: what an order was taxed with is kept by the order."""
+    wanted, stored = _tax_rates(file), storage.stored_tax_rates(transaction)
+    if "tax_rates" not in file.data:
+        return Counts(0, 0, 0)
+    gone = stored.keys() - wanted.keys()
+    storage.delete_tax_rates(transaction, gone)
+    counts = _store(transaction, storage.write_tax_rates, wanted, stored, retire=False)
+    return replace(counts, retired=len(gone))
+
+
+def _tax_rates(file: CatalogueFile) -> Rows:
+    rates = [
+        {
+            "country": entry["country"],
+            "state": entry["state"] or "",
+            "name": entry["name"],
+            "rate_ppm": read_percent(entry["percent"]),
+            "valid_from": entry["valid_from"],
+            "valid_until": entry["valid_until"],
+        }
+        for entry in file.data.get("tax_rates", ())
+    ]
+    by_id = {f"{rate['country']}-{rate['state']}-{rate['valid_from']}": rate for rate in rates}
+    return {id_: {"id": id_, **rate} for id_, rate in by_id.items()}
 
 
 def _categories(file: CatalogueFile) -> Rows:
