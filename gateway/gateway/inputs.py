@@ -146,6 +146,19 @@ class DeploymentQuery(PageQuery):
     q = PlainString(load_default="", min_length=0)
 
 
+class OrganizationQuery(PageQuery):
+    """A number, an id, or a part of a name."""
+
+    q = PlainString(load_default="", min_length=0)
+
+
+class NewDeployment(RequestSchema):
+    """A deployment: 1 to 12 digits, and a name for people."""
+
+    id = PlainString(required=True, max_length=12)
+    name = PlainString(required=True)
+
+
 class ProductQuery(PageQuery):
     """Products of one category, or all."""
 

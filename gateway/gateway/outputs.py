@@ -126,6 +126,24 @@ class Deployment(Schema):
     similar_to = fields.List(_TEXT(), required=True, metadata={"description": "IDs that are easily mistaken for it"})
 
 
+class Entitlement(Schema):
+    """A contract or licence that is bound to a deployment. It cannot be moved."""
+
+    order_id = _TEXT(required=True)
+    order_line_id = _TEXT(required=True)
+    kind = _TEXT(required=True, metadata={"description": "contract or licence"})
+    sku = _TEXT(required=True)
+    name = _TEXT(required=True)
+    quantity = _NUMBER(required=True)
+    bound_at = _WHEN(required=True)
+
+
+class DeploymentRecord(Deployment):
+    """A deployment with what is bound to it, oldest first."""
+
+    entitlements = fields.List(fields.Nested(Entitlement), required=True)
+
+
 class Category(Schema):
     """A category of products."""
 

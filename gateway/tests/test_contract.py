@@ -44,6 +44,14 @@ REQUESTS: dict[str, tuple[str, str, Any]] = {
     "accounts.revoke_api_key": ("DELETE", "/v1/organization/api-keys/key_1", None),
     "accounts.search_deployments": ("GET", f"/v1/deployments?q=b&{PAGE}", None),
     "accounts.get_deployment": ("GET", "/v1/deployments/14181336", None),
+    "accounts.retire_deployment": ("POST", "/v1/deployments/14181336/retire", {}),
+    "accounts.add_deployment": (
+        "POST", "/v1/admin/organizations/org_acme/deployments", {"id": "14181336", "name": "Berlin"}
+    ),
+    "accounts.manage_organization": ("PUT", "/v1/admin/organizations/org_acme/managed/org_other", None),
+    "accounts.end_management": ("DELETE", "/v1/admin/organizations/org_acme/managed/org_other", None),
+    "accounts.list_managed": ("GET", f"/v1/organization/managed?{PAGE}", None),
+    "accounts.search_organizations": ("GET", f"/v1/admin/organizations?q=b&{PAGE}", None),
     "catalog.list_categories": ("GET", "/v1/categories", None),
     "catalog.list_products": ("GET", f"/v1/products?category=hourly&{PAGE}", None),
     "catalog.get_product": ("GET", "/v1/products/CREDITS-120", None),

@@ -15,6 +15,7 @@ from accounts.bootstrap import bootstrap as accounts_app
 from accounts.use_cases.register_address import register_address
 from accounts.use_cases.register_api_key import register_api_key
 from accounts.use_cases.register_deployment import register_deployment
+from accounts.use_cases.register_management import register_management
 from accounts.use_cases.register_organization import register_organization
 from accounts.use_cases.register_user import register_user
 from catalog.bootstrap import bootstrap as catalog_app
@@ -39,6 +40,9 @@ REMITTANCES = {
 _ORGANIZATIONS = (
     ("org_acme", 1003, "Acme Telephony", False),
     ("org_globex", 1004, "Globex Clinics", False),
+    ("org_initech", 1005, "Initech Resale", False),
+    ("org_umbrella", 1006, "Umbrella Foods", False),
+    ("org_hooli", 1007, "Hooli Freight", False),
     ("org_punchcard", 1, "Punchcard Support", True),
 )
 
@@ -59,9 +63,15 @@ USERS = (
     DemoUser("usr_alan", "alan@acme.example", "Alan Abel", "admin", "org_acme"),
     DemoUser("usr_grace", "grace@globex.example", "Grace Gray", "buyer", "org_globex"),
     DemoUser("usr_gus", "gus@globex.example", "Gus Gold", "admin", "org_globex"),
+    DemoUser("usr_rita", "rita@initech.example", "Rita Reed", "buyer", "org_initech"),
+    DemoUser("usr_rob", "rob@initech.example", "Rob Reyes", "admin", "org_initech"),
+    DemoUser("usr_uma", "uma@umbrella.example", "Uma Underhill", "admin", "org_umbrella"),
+    DemoUser("usr_hal", "hal@hooli.example", "Hal Hunt", "admin", "org_hooli"),
     DemoUser("usr_fay", "fay@punchcard.example", "Fay Finch", "finance", "org_punchcard"),
     DemoUser("usr_sam", "sam@punchcard.example", "Sam Stone", "support", "org_punchcard"),
 )
+#: A reseller, and whom it buys for.
+_MANAGED = (("org_initech", "org_umbrella"), ("org_initech", "org_hooli"))
 #: What a checkout is billed to unless it says otherwise.
 _ADDRESSES = (
     ("adr_acme", "org_acme", {"name": "Alan Abel", "company": "Acme Telephony", "address": "1 Main Street",
@@ -72,6 +82,8 @@ _DEPLOYMENTS = (
     ("14181363", "org_acme", "Acme Head Office 2", date(2018, 2, 1)),
     ("20770112", "org_acme", "Acme Warehouse", date(2021, 9, 30)),
     ("30550007", "org_globex", "Globex Clinic North", date(2020, 3, 12)),
+    ("41200310", "org_umbrella", "Umbrella Cold Store", date(2019, 11, 4)),
+    ("41200301", "org_hooli", "Hooli Depot", date(2022, 5, 23)),
 )
 
 
@@ -124,6 +136,8 @@ def _register(environment: Mapping[str, str], api_key: str) -> None:
         register_address(accounts, id=identifier, organization_id=organization, address=address)
     for identifier, organization, name, registered in _DEPLOYMENTS:
         register_deployment(accounts, id=identifier, organization_id=organization, name=name, registered_on=registered)
+    for manager, managed in _MANAGED:
+        register_management(accounts, manager_id=manager, managed_id=managed)
     register_api_key(
         accounts, id="key_demo", user_id="usr_alan", name="Demo key",
         digest=hashlib.sha256(api_key.encode()).hexdigest(), last_four=api_key[-4:],

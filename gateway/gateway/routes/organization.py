@@ -22,6 +22,14 @@ def get_organization() -> Response:
     return answer(ask("accounts", "get_organization"))
 
 
+@routes.route("/managed", methods=["GET"])
+@routes.response(200, outputs.page_of(outputs.Organization))
+@routes.arguments(inputs.PageQuery(), location="query")
+def list_managed(query: dict[str, Any]) -> Response:
+    """The organisations that yours manages: you see their deployments, and may buy for them."""
+    return page(ask("accounts", "list_managed", query), query)
+
+
 @routes.route("/addresses", methods=["GET"])
 @routes.response(200, outputs.page_of(outputs.Address))
 @routes.arguments(inputs.PageQuery(), location="query")

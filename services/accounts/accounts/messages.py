@@ -301,6 +301,59 @@ class Coverage(TolerantSchema):
     contracts = fields.List(fields.Nested(BoundContract), required=True)
 
 
+class Entitlement(TolerantSchema):
+    """A contract or licence that is bound to a deployment, for good."""
+
+    order_id = fields.String(required=True)
+    order_line_id = fields.String(required=True)
+    kind = fields.String(required=True)
+    sku = fields.String(required=True)
+    name = fields.String(required=True)
+    quantity = StrictInteger(required=True)
+    bound_at = UtcDateTime(required=True)
+
+
+class DeploymentRecord(Deployment):
+    """A deployment with what is bound to it."""
+
+    entitlements = fields.List(fields.Nested(Entitlement), required=True)
+
+
+class AddDeployment(RequestSchema):
+    """A deployment of a customer."""
+
+    organization_id = PlainString(required=True, max_length=64)
+    id = PlainString(required=True, max_length=12)
+    name = PlainString(required=True)
+
+
+class Management(RequestSchema):
+    """Who manages whom."""
+
+    manager_id = PlainString(required=True, max_length=64)
+    managed_id = PlainString(required=True, max_length=64)
+
+
+class Organizations(TolerantSchema):
+    """A page of organisations, newest first."""
+
+    items = fields.List(fields.Nested(Organization), required=True)
+    next = fields.String(required=True, allow_none=True)
+
+
+class SearchOrganizations(PageRequest):
+    """A number, an id, or a part of a name; nothing for all."""
+
+    q = PlainString(load_default="", min_length=0, max_length=200)
+
+
+class OrganizationPage(TolerantSchema):
+    """A page of organisations as staff see them, newest first."""
+
+    items = fields.List(fields.Nested(OrganizationFacts), required=True)
+    next = fields.String(required=True, allow_none=True)
+
+
 class DeploymentPage(TolerantSchema):
     """A page of deployments, by id."""
 
@@ -519,13 +572,47 @@ RPC_EXAMPLES: dict[str, dict[str, Any]] = {
         "request": {"q": "1418", "limit": 20, "cursor": None},
         "reply": {"items": [_DEPLOYMENT], "next": None},
     },
-    "get_deployment": {"request": {"id": "14181336"}, "reply": _DEPLOYMENT},
     "get_coverage": {
         "request": {"id": "14181336"},
         "reply": {
             "deployment": _DEPLOYMENT,
             "contracts": [{"sku": "CONTRACT-1Y", "name": "Support contract", "bound_at": "2026-11-22T12:00:00.000Z"}],
         },
+    },
+    "get_deployment": {
+        "request": {"id": "14181336"},
+        "reply": {
+            **_DEPLOYMENT,
+            "entitlements": [
+                {
+                    "order_id": "ord_01KAQ3V8Z5T6B9X4M2C7N0R1WD",
+                    "order_line_id": "oln_01KAQ3V8Z5T6B9X4M2C7N0R1WE",
+                    "kind": "contract",
+                    "sku": "CONTRACT-1Y",
+                    "name": "Support contract, 1 year",
+                    "quantity": 1,
+                    "bound_at": "2026-11-22T12:00:00.000Z",
+                }
+            ],
+        },
+    },
+    "retire_deployment": {"request": {"id": "14181336"}, "reply": {**_DEPLOYMENT, "state": "retired"}},
+    "add_deployment": {
+        "request": {"organization_id": _ORGANIZATION["id"], "id": "14181336", "name": "Berlin HQ"},
+        "reply": _DEPLOYMENT,
+    },
+    "manage_organization": {
+        "request": {"manager_id": "org_01KAQ3V8Z5T6B9X4M2C7N0R1WH", "managed_id": _ORGANIZATION["id"]},
+        "reply": _ORGANIZATION,
+    },
+    "end_management": {
+        "request": {"manager_id": "org_01KAQ3V8Z5T6B9X4M2C7N0R1WH", "managed_id": _ORGANIZATION["id"]},
+        "reply": _ORGANIZATION,
+    },
+    "list_managed": {"request": {"limit": 20, "cursor": None}, "reply": {"items": [_ORGANIZATION], "next": None}},
+    "search_organizations": {
+        "request": {"q": "acme", "limit": 20, "cursor": None},
+        "reply": {"items": [_FACTS], "next": None},
     },
     "check_deployments": {"request": {"ids": ["14181336", "999"]}, "reply": {"items": [_DEPLOYMENT]}},
     "order_facts": {

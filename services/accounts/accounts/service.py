@@ -8,6 +8,7 @@ from typing import Any
 from accounts import messages
 from accounts.bootstrap import bootstrap
 from accounts.storage import FAILURE, LINK
+from accounts.use_cases.add_deployment import add_deployment
 from accounts.use_cases.authenticate import authenticate
 from accounts.use_cases.billing_facts import billing_facts
 from accounts.use_cases.bind_order import bind_orders
@@ -24,12 +25,16 @@ from accounts.use_cases.get_organization import get_organization
 from accounts.use_cases.issue_links import issue_links
 from accounts.use_cases.list_addresses import list_addresses
 from accounts.use_cases.list_api_keys import list_api_keys
+from accounts.use_cases.list_managed import list_managed
+from accounts.use_cases.manage_organization import end_management, manage_organization
 from accounts.use_cases.order_facts import order_facts
 from accounts.use_cases.order_steps import order_steps
 from accounts.use_cases.request_password_reset import request_password_reset
 from accounts.use_cases.reset_password import reset_password
+from accounts.use_cases.retire_deployment import retire_deployment
 from accounts.use_cases.revoke_api_key import revoke_api_key
 from accounts.use_cases.search_deployments import search_deployments
+from accounts.use_cases.search_organizations import search_organizations
 from accounts.use_cases.set_tax_certificate import set_tax_certificate
 from accounts.use_cases.sign_in import sign_in
 from accounts.use_cases.sign_out import sign_out
@@ -157,7 +162,7 @@ class AccountsService(Service):
         """Deployments by the beginning of the id or a part of the name."""
         return search_deployments(self.app, call.caller, **call.data)
 
-    @rpc(request=messages.ById(), reply=messages.Deployment())
+    @rpc(request=messages.ById(), reply=messages.DeploymentRecord())
     def get_deployment(self, call: Call) -> dict[str, Any]:
         """One deployment."""
         return get_deployment(self.app, call.caller, **call.data)
@@ -171,6 +176,36 @@ class AccountsService(Service):
     def check_deployments(self, call: Call) -> dict[str, Any]:
         """Which of these deployments the caller may name."""
         return check_deployments(self.app, call.caller, **call.data)
+
+    @rpc(request=messages.ById(), reply=messages.Deployment())
+    def retire_deployment(self, call: Call) -> dict[str, Any]:
+        """Let nothing new be bound to a deployment."""
+        return retire_deployment(self.app, call.caller, **call.data)
+
+    @rpc(request=messages.AddDeployment(), reply=messages.Deployment())
+    def add_deployment(self, call: Call) -> dict[str, Any]:
+        """For staff: register a deployment of a customer."""
+        return add_deployment(self.app, call.caller, **call.data)
+
+    @rpc(request=messages.Management(), reply=messages.Organization())
+    def manage_organization(self, call: Call) -> dict[str, Any]:
+        """For staff: an organisation manages another."""
+        return manage_organization(self.app, call.caller, **call.data)
+
+    @rpc(request=messages.Management(), reply=messages.Organization())
+    def end_management(self, call: Call) -> dict[str, Any]:
+        """For staff: it does so no longer."""
+        return end_management(self.app, call.caller, **call.data)
+
+    @rpc(request=messages.PageRequest(), reply=messages.Organizations())
+    def list_managed(self, call: Call) -> dict[str, Any]:
+        """The organisations that the caller's manages."""
+        return list_managed(self.app, call.caller, **call.data)
+
+    @rpc(request=messages.SearchOrganizations(), reply=messages.OrganizationPage())
+    def search_organizations(self, call: Call) -> dict[str, Any]:
+        """For staff: find a customer."""
+        return search_organizations(self.app, call.caller, **call.data)
 
     @rpc(request=messages.OrderFactsPage(), reply=messages.OrderFacts())
     def order_facts(self, call: Call) -> dict[str, Any]:

@@ -17,8 +17,8 @@ from chassis.persistence import Reader, Row, Transaction, UtcDateTimeColumn, add
 from chassis.persistence.paging import page
 from kernel.ids import new_id
 
-#: Numbers of organisations that sign up begin behind it: four digits, as people read them out.
-_BEFORE_FIRST_NUMBER = 1000
+#: Numbers of organisations that sign up begin behind it; those before are for whoever is registered otherwise.
+_BEFORE_FIRST_NUMBER = 9999
 
 METADATA = sa.MetaData()
 add_messaging_tables(METADATA)
@@ -123,6 +123,24 @@ DEPLOYMENT = sa.Table(
     sa.Index("deployment_of_organization", "organization_id", "id"),
 )
 
+_PRESENT = sa.text("ended_at IS NULL")
+
+#: Who manages whom. Rows stay when it ends: what was bought until then is still bound.
+MANAGEMENT = sa.Table(
+    "management",
+    METADATA,
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("manager_id", sa.ForeignKey("organization.id"), nullable=False),
+    sa.Column("managed_id", sa.ForeignKey("organization.id"), nullable=False),
+    sa.Column("began_at", UtcDateTimeColumn, nullable=False),
+    sa.Column("ended_at", UtcDateTimeColumn),
+    sa.CheckConstraint("manager_id <> managed_id", name="management_of_others"),
+    sa.Index("management_of_managed", "managed_id", "manager_id"),
+    sa.Index(
+        "management_once", "manager_id", "managed_id", unique=True, sqlite_where=_PRESENT, postgresql_where=_PRESENT
+    ),
+)
+
 _OPEN_INVITATION = sa.text("purpose = 'invitation' AND ended_at IS NULL")
 _TO_ISSUE = sa.text("issued_at IS NULL")
 
@@ -164,7 +182,8 @@ LINK = sa.Table(
     ),
 )  # fmt: skip
 
-#: Near-identical deployments of one organisation, both ways; found when one is registered, so that a search is quick.
+#: Near-identical deployments that somebody may see side by side, both ways; found when one is registered or comes under
+#: management, so that a search is quick. Whoever reads them must leave out what the reader may not see.
 SIMILAR = sa.Table(
     "similar_deployment",
     METADATA,
@@ -386,23 +405,113 @@ def revoke_api_key(transaction: Transaction, key_id: str) -> bool:
     return revoked.rowcount == 1
 
 
-def _deployments(organization_id: str) -> sa.Select[Any]:
-    return (
-        sa.select(DEPLOYMENT, ORGANIZATION.c.name.label("organization_name"))
-        .select_from(DEPLOYMENT.join(ORGANIZATION))
-        .where(DEPLOYMENT.c.organization_id == organization_id)
+def _managed_by(organization_id: str, *, ever: bool = False) -> sa.Select[Any]:
+    select = sa.select(MANAGEMENT.c.managed_id).where(MANAGEMENT.c.manager_id == organization_id)
+    return select if ever else select.where(MANAGEMENT.c.ended_at.is_(None))
+
+
+def _seen_by(organization_id: str, *, ever: bool = False) -> sa.ColumnElement[bool]:
+    """Deployments of an organisation and of those that it manages (or, `ever`, has managed)."""
+    return sa.or_(
+        DEPLOYMENT.c.organization_id == organization_id,
+        DEPLOYMENT.c.organization_id.in_(_managed_by(organization_id, ever=ever)),
     )
 
 
-def deployments(reader: Reader, organization_id: str, ids: Collection[str]) -> Sequence[Row]:
-    """Those of the named deployments that belong to the organisation, by id."""
-    return reader.all(_deployments(organization_id).where(DEPLOYMENT.c.id.in_(ids)).order_by(DEPLOYMENT.c.id))
+def _deployments(organization_id: str, *, ever: bool = False) -> sa.Select[Any]:
+    return (
+        sa.select(
+            DEPLOYMENT, ORGANIZATION.c.name.label("organization_name"), sa.literal(organization_id).label("seen_by")
+        )
+        .select_from(DEPLOYMENT.join(ORGANIZATION))
+        .where(_seen_by(organization_id, ever=ever))
+    )
 
 
-def deployment_names(reader: Reader, organization_id: str) -> list[tuple[str, str]]:
-    """(id, name) of all deployments of an organisation."""
-    select = sa.select(DEPLOYMENT.c.id, DEPLOYMENT.c.name).where(DEPLOYMENT.c.organization_id == organization_id)
+def deployments(reader: Reader, organization_id: str, ids: Collection[str], *, ever: bool = False) -> Sequence[Row]:
+    """Those of the named deployments that the organisation owns or manages (or, `ever`, has managed), by id."""
+    select = _deployments(organization_id, ever=ever)
+    return reader.all(select.where(DEPLOYMENT.c.id.in_(ids)).order_by(DEPLOYMENT.c.id))
+
+
+def deployment(reader: Reader, deployment_id: str, *, lock: bool = False) -> Row | None:
+    """A deployment, whoever owns it."""
+    select = sa.select(DEPLOYMENT).where(DEPLOYMENT.c.id == deployment_id)
+    return reader.one(select.with_for_update() if lock else select)
+
+
+def change_deployment(transaction: Transaction, deployment_id: str, values: Mapping[str, Any]) -> None:
+    """Write some columns of a deployment."""
+    transaction.execute(sa.update(DEPLOYMENT).where(DEPLOYMENT.c.id == deployment_id).values(**values))
+
+
+def entitlements(reader: Reader, deployment_id: str) -> Sequence[Row]:
+    """What is bound to a deployment, oldest first."""
+    select = sa.select(ENTITLEMENT).where(ENTITLEMENT.c.deployment_id == deployment_id)
+    return reader.all(select.order_by(ENTITLEMENT.c.bound_at, ENTITLEMENT.c.order_line_id))
+
+
+def deployment_names(reader: Reader, organization_ids: Collection[str]) -> list[tuple[str, str]]:
+    """(id, name) of all deployments of some organisations."""
+    select = sa.select(DEPLOYMENT.c.id, DEPLOYMENT.c.name).where(DEPLOYMENT.c.organization_id.in_(organization_ids))
     return [(row["id"], row["name"]) for row in reader.all(select)]
+
+
+def managers(reader: Reader, organization_id: str) -> list[str]:
+    """The organisations that manage this one, by id."""
+    select = sa.select(MANAGEMENT.c.manager_id).where(
+        MANAGEMENT.c.managed_id == organization_id, MANAGEMENT.c.ended_at.is_(None)
+    )
+    return [row["manager_id"] for row in reader.all(select.order_by(MANAGEMENT.c.manager_id))]
+
+
+def managed(reader: Reader, organization_id: str) -> list[str]:
+    """The organisations that this one manages, by id."""
+    return [row["managed_id"] for row in reader.all(_managed_by(organization_id).order_by(MANAGEMENT.c.managed_id))]
+
+
+def page_of_managed(
+    reader: Reader, organization_id: str, limit: int, cursor: str | None
+) -> tuple[Sequence[Row], str | None]:
+    """The organisations that this one manages, newest first."""
+    select = sa.select(ORGANIZATION).where(ORGANIZATION.c.id.in_(_managed_by(organization_id)))
+    return page(reader, select, ORGANIZATION.c.id, limit, cursor)
+
+
+def page_of_organizations(
+    reader: Reader, words: str, limit: int, cursor: str | None
+) -> tuple[Sequence[Row], str | None]:
+    """Organisations whose number or id is this, or whose name contains it in any case; newest first."""
+    found = sa.or_(
+        sa.func.lower(ORGANIZATION.c.name).contains(words.lower(), autoescape=True),
+        ORGANIZATION.c.id == words,
+        sa.cast(ORGANIZATION.c.number, sa.String) == words,
+    )
+    return page(reader, sa.select(ORGANIZATION).where(found), ORGANIZATION.c.id, limit, cursor)
+
+
+def add_management(transaction: Transaction, manager_id: str, managed_id: str) -> bool:
+    """Let one organisation manage another; False if it does."""
+    row = {
+        "id": new_id("mng"), "manager_id": manager_id, "managed_id": managed_id, "began_at": transaction.now,
+    }  # fmt: skip
+    if managed_id in managed(transaction, manager_id):
+        return False
+    transaction.insert(MANAGEMENT, row)
+    return True
+
+
+def end_management(transaction: Transaction, manager_id: str, managed_id: str) -> bool:
+    """Let it end; False if it does not manage it."""
+    ended = transaction.execute(
+        sa.update(MANAGEMENT)
+        .where(
+            MANAGEMENT.c.manager_id == manager_id, MANAGEMENT.c.managed_id == managed_id,
+            MANAGEMENT.c.ended_at.is_(None),
+        )
+        .values(ended_at=transaction.now)
+    )  # fmt: skip
+    return ended.rowcount == 1
 
 
 def page_of_deployments(
@@ -432,24 +541,25 @@ def contracts_of(reader: Reader, deployment_id: str) -> Sequence[Row]:
     return reader.all(select.order_by(ENTITLEMENT.c.bound_at, ENTITLEMENT.c.order_line_id))
 
 
-def similar_ids(reader: Reader, deployment_ids: Collection[str]) -> Mapping[str, list[str]]:
-    """For each of the deployments, the ids of its look-alikes in order."""
-    select = sa.select(SIMILAR).where(SIMILAR.c.deployment_id.in_(deployment_ids)).order_by(SIMILAR.c.similar_id)
+def similar_ids(reader: Reader, deployment_ids: Collection[str], seen_by: str) -> Mapping[str, list[str]]:
+    """For each of the deployments, the ids of its look-alikes that an organisation may see, in order."""
+    select = (
+        sa.select(SIMILAR)
+        .select_from(SIMILAR.join(DEPLOYMENT, DEPLOYMENT.c.id == SIMILAR.c.similar_id))
+        .where(SIMILAR.c.deployment_id.in_(deployment_ids), _seen_by(seen_by))
+        .order_by(SIMILAR.c.similar_id)
+    )
     found: dict[str, list[str]] = defaultdict(list)
     for row in reader.all(select):
         found[row["deployment_id"]].append(row["similar_id"])
     return found
 
 
-def add_similar(transaction: Transaction, deployment_id: str, similar: Collection[str]) -> None:
-    """Note that a new deployment and others look alike."""
-    pairs = [
-        {"deployment_id": one, "similar_id": other}
-        for found in similar
-        for one, other in ((deployment_id, found), (found, deployment_id))
-    ]
-    if pairs:
-        transaction.execute(sa.insert(SIMILAR), pairs)
+def add_similar(transaction: Transaction, pairs: Collection[tuple[str, str]]) -> None:
+    """Note which deployments look alike; pairs that are known stay."""
+    for one, other in pairs:
+        for row in ({"deployment_id": one, "similar_id": other}, {"deployment_id": other, "similar_id": one}):
+            transaction.insert_new(SIMILAR, row)
 
 
 def add_session(transaction: Transaction, digest: str, user_id: str, expires_at: datetime) -> bool:

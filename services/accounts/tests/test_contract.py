@@ -30,7 +30,7 @@ METHODS = {name: rpc for name, rpc in _entrypoints(Rpc).items() if not hasattr(S
 
 
 #: For staff. Everybody else's organisation comes from the identity.
-NAMES_AN_ORGANIZATION = {"set_tax_certificate"}
+NAMES_AN_ORGANIZATION = {"set_tax_certificate", "add_deployment"}
 
 
 def test_every_method_has_an_example() -> None:

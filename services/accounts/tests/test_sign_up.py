@@ -50,7 +50,7 @@ def test_an_account_and_its_organisation_begin_with_the_confirmation(world_on_bo
     assert _confirm(world, notice["token"]) == {}
     answer = world.sign_in(NEW, PASSWORD)
     assert (answer["user"]["role"], answer["user"]["name"], answer["user"]["language"]) == ("admin", "Nora New", "de")
-    assert (answer["organization"]["name"], answer["organization"]["number"]) == ("New Ltd", "1005")
+    assert (answer["organization"]["name"], answer["organization"]["number"]) == ("New Ltd", "10000")
 
 
 def test_a_link_is_good_once_and_for_two_days(world_on_both) -> None:
@@ -91,7 +91,7 @@ def test_organisations_that_begin_at_once_have_numbers_of_their_own(world_on_bot
     with ThreadPoolExecutor(5) as pool:
         list(pool.map(lambda notice: _confirm(world, notice["token"]), world.notices()))
     numbers = sorted(organization["number"] for organization in _people(world)[1])
-    assert numbers == [1000, 1003, 1004, 1005, 1006, 1007, 1008, 1009]
+    assert numbers == [1000, 1003, 1004, 10000, 10001, 10002, 10003, 10004]
 
 
 def test_of_two_sign_ups_of_an_address_the_first_confirmed_is_the_account(world) -> None:

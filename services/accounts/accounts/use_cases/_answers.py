@@ -36,6 +36,17 @@ def organization(row: Row) -> dict[str, Any]:
     }
 
 
+def entitlement(row: Row) -> dict[str, Any]:
+    """What is bound to a deployment."""
+    names = ("order_id", "order_line_id", "kind", "sku", "name", "quantity", "bound_at")
+    return {name: row[name] for name in names}
+
+
+def party(row: Row) -> dict[str, Any]:
+    """An organisation as those see it who have to do with it."""
+    return {"id": row["id"], "name": row["name"], "number": str(row["number"])}
+
+
 def user_and_organization(person: Row) -> dict[str, Any]:
     """The `user` and `organization` of a person."""
     return {
@@ -60,8 +71,10 @@ def api_key(row: Row) -> dict[str, Any]:
 
 
 def deployments(reader: Reader, rows: Sequence[Row]) -> list[dict[str, Any]]:
-    """Deployments with their look-alikes."""
-    similar = storage.similar_ids(reader, [row["id"] for row in rows])
+    """Deployments, as somebody sees them, with those look-alikes that the same person sees."""
+    if not rows:
+        return []
+    similar = storage.similar_ids(reader, [row["id"] for row in rows], rows[0]["seen_by"])
     return [
         {
             "id": row["id"],

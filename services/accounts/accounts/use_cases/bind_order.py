@@ -18,15 +18,16 @@ _BINDABLE = ("contract", "licence")
 def bind_orders(app: App, events: Sequence[Event]) -> None:
     """Bind the contracts and licences of paid orders, each line once for ever, and tell cart which.
 
-    A deployment that was retired after the payment is bound all the same: the buyer has paid, and cart had checked.
-    An order with nothing to bind leaves no trace here.
+    A deployment that was retired after the payment, or is no longer managed by the buyer, is bound all the same: the
+    buyer has paid, and cart had checked. An order with nothing to bind leaves no trace here.
 
     Args:
         app: the parts.
         events: cart.order_paid.v1.
 
     Raises:
-        Refusal: `not_found`: a deployment is not the buyer's; nothing is bound, the event is parked in the end.
+        Refusal: `not_found`: a deployment is not the buyer's and never was managed by it; nothing is bound, the
+            event is parked in the end.
     """
     binding = [event for event in events if _bindable(event)]
     if not binding:
@@ -47,7 +48,7 @@ def _bindable(event: Event) -> list[dict[str, Any]]:
 
 def _check_owner(transaction: Transaction, organization_id: str, lines: list[dict[str, Any]]) -> None:
     wanted = {line["deployment_id"] for line in lines}
-    if len(storage.deployments(transaction, organization_id, wanted)) < len(wanted):
+    if len(storage.deployments(transaction, organization_id, wanted, ever=True)) < len(wanted):
         raise not_found("deployment")
 
 

@@ -11,7 +11,7 @@ from chassis.identity import Identity
 
 
 def check_deployments(app: App, caller: Identity, *, ids: list[str]) -> dict[str, Any]:
-    """Those of `ids` that belong to the caller's organisation, by id, each once, retired ones too (see `state`)."""
+    """Those of `ids` that the caller's organisation owns or manages, by id, each once, retired ones too."""
     with app.database.reading() as reader:
         rows = storage.deployments(reader, caller.organization_id, set(ids))
         return {"items": _answers.deployments(reader, rows)}

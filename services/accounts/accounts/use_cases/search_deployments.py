@@ -12,11 +12,11 @@ from chassis.identity import Identity
 
 
 def search_deployments(app: App, caller: Identity, *, q: str, limit: int, cursor: str | None) -> dict[str, Any]:
-    """A page of the organisation's deployments whose id begins with `q` or whose name contains it, by id.
+    """A page of the deployments, own and managed, whose id begins with `q` or whose name contains it, by id.
 
     Args:
         app: the parts.
-        caller: who asks; sees the own organisation's deployments only.
+        caller: who asks; sees the deployments of the own organisation and of those that it manages.
         q: any case; `%` and `_` are plain characters; empty for all.
         limit: at most so many.
         cursor: `next` of the page before.
