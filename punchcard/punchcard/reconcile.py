@@ -301,7 +301,7 @@ def _credit_breaks(facts: Facts) -> Iterator[Break]:
     yield from _differences("paid_line_has_its_cards", units, cards)
     credits = {where: line["quantity"] * line["credits"] for where, line in own.items()}
     yield from _differences("paid_line_has_its_credits", credits, brought)
-    kept = ("on_organizations", "on_cards", "spent", "expired", "taken_back", "taken_off")
+    kept = ("on_organizations", "on_cards", "on_hold", "spent", "expired", "taken_back", "taken_off")
     given = facts.totals.get("given", 0)  # by staff, for free
     yield from _differences(
         "paid_credits_are_somewhere",

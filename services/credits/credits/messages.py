@@ -183,6 +183,37 @@ class AdjustCredits(RequestSchema):
     idempotency_key = _string(validate=_IDEMPOTENCY_KEY)
 
 
+class Hold(RequestSchema):
+    """Credits to reserve for a cause."""
+
+    organization_id = PlainString(required=True, max_length=64)
+    cause = PlainString(required=True, max_length=64)
+    credits = StrictInteger(required=True, validate=_CREDITS)
+    memo = PlainString(required=True, max_length=150)
+
+
+class RaiseHold(RequestSchema):
+    """More credits for a hold, once for each `raise_cause`."""
+
+    cause = PlainString(required=True, max_length=64)
+    raise_cause = PlainString(required=True, max_length=64)
+    credits = StrictInteger(required=True, validate=_CREDITS)
+
+
+class SettleHold(RequestSchema):
+    """The end of a hold: what was used of it."""
+
+    cause = PlainString(required=True, max_length=64)
+    spent = StrictInteger(required=True, validate=validate.Range(min=0))
+
+
+class GiveBackHold(RequestSchema):
+    """The hold whose spent credits are to come back."""
+
+    cause = PlainString(required=True, max_length=64)
+    memo = PlainString(required=True, max_length=200)
+
+
 class TakeBackOrder(RequestSchema):
     """All that an order brought, to take back for a refund."""
 
@@ -214,6 +245,8 @@ class Balance(Schema):
     balance = StrictInteger(required=True, validate=validate.Range(min=0))
     unit = _string(validate=validate.Equal("credit"))
     minutes_per_credit = StrictInteger(required=True)
+    #: Beside the balance: what is held for tickets.
+    held = StrictInteger()
     #: All of the balance by the moment from when on it cannot be used any more, the next one first.
     expiries = fields.List(fields.Nested(Expiry))
 
@@ -408,6 +441,7 @@ class Totals(Schema):
     #: What staff gave for free, and what they took off.
     given = StrictInteger()
     taken_off = StrictInteger()
+    on_hold = StrictInteger()
 
 
 class Reconciliation(Schema):
@@ -584,6 +618,26 @@ class CardExpiring(CardEnded):
     expires_at = UtcDateTime(required=True)
 
 
+class HoldChanged(Schema):
+    """A hold as it is now: ``credits.hold_placed.v1`` (also when it was raised), ``hold_settled.v1``,
+    ``hold_given_back.v1``.
+    """
+
+    id = _string()
+    cause = _string()
+    organization_id = _string()
+    credits = StrictInteger(required=True, validate=_CREDITS)
+    spent = StrictInteger(required=True)
+    given_back = StrictInteger(required=True)
+
+
+class HoldReply(HoldChanged):
+    """The same, and what the organisation can use beside it."""
+
+    state = _string(validate=validate.OneOf(["held", "settled"]))
+    balance = StrictInteger(required=True)
+
+
 _ACME = {"id": "org_01K0ACME", "name": "Acme"}
 _BOLT = {"id": "org_01K0BOLT", "name": "Bolt Logistics"}
 _ADA = {"email": "ada@acme.example", "name": "Ada Buyer", "language": "en"}
@@ -654,8 +708,23 @@ CARD_EXPIRED = EventType(
     {**_ENDED, "expired_at": "2027-11-22T12:00:00.000Z"},
     must_route=False,
 )
+_HOLD = {
+    "id": "hld_01K0",
+    "cause": "tkt_01K0/1",
+    "organization_id": "org_01K0ACME",
+    "credits": 60,
+    "spent": 0,
+    "given_back": 0,
+}
+#: Nor these three.
+HOLD_PLACED = EventType("credits.hold_placed.v1", HoldChanged(), _HOLD, must_route=False)
+HOLD_SETTLED = EventType("credits.hold_settled.v1", HoldChanged(), {**_HOLD, "spent": 45}, must_route=False)
+HOLD_GIVEN_BACK = EventType(
+    "credits.hold_given_back.v1", HoldChanged(), {**_HOLD, "spent": 45, "given_back": 45}, must_route=False
+)
 EVENTS = (
     ORDER_CREDITED, CARD_ISSUED, CARD_REISSUED, CARD_CLAIMED, CARD_EXPIRING, CARD_RECALLED, CARD_EXPIRED,
+    HOLD_PLACED, HOLD_SETTLED, HOLD_GIVEN_BACK,
 )  # fmt: skip
 
 _CARD = {
@@ -818,6 +887,22 @@ RPC_EXAMPLES: dict[str, dict[str, Any]] = {
             "balance": 555,
             "replayed": False,
         },
+    },
+    "hold": {
+        "request": {"organization_id": "org_01K0ACME", "cause": "tkt_01K0/1", "credits": 60, "memo": "Ticket T-1001"},
+        "reply": {**_HOLD, "state": "held", "balance": 480},
+    },
+    "raise_hold": {
+        "request": {"cause": "tkt_01K0/1", "raise_cause": "ovr_01K0", "credits": 30},
+        "reply": {**_HOLD, "credits": 90, "state": "held", "balance": 450},
+    },
+    "settle_hold": {
+        "request": {"cause": "tkt_01K0/1", "spent": 45},
+        "reply": {**_HOLD, "spent": 45, "state": "settled", "balance": 495},
+    },
+    "give_back_hold": {
+        "request": {"cause": "tkt_01K0/1", "memo": "Ticket T-1001 was a defect"},
+        "reply": {**_HOLD, "spent": 45, "given_back": 45, "state": "settled", "balance": 540},
     },
     "take_back_order": {
         "request": {"refund_id": "rfd_01K0", "order_id": "ord_01K0", "claimed": "refuse"},

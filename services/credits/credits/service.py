@@ -23,6 +23,7 @@ from credits.use_cases.freeze_card import freeze_card, unfreeze_card
 from credits.use_cases.get_balance import get_balance
 from credits.use_cases.get_card import get_card
 from credits.use_cases.grant_credits import grant_credits
+from credits.use_cases.hold_credits import hold_credits, raise_hold
 from credits.use_cases.list_cards import list_cards
 from credits.use_cases.list_entries import list_entries
 from credits.use_cases.order_facts import order_facts
@@ -32,6 +33,7 @@ from credits.use_cases.recall_card import recall_card
 from credits.use_cases.reconcile import credit_totals, reconcile
 from credits.use_cases.reissue_card import reissue_card
 from credits.use_cases.remind_of_cards import remind_of_cards
+from credits.use_cases.settle_hold import give_back_hold, settle_hold
 from credits.use_cases.spend_credits import spend_credits
 from credits.use_cases.split_card import split_card
 from credits.use_cases.take_back_order import take_back_order
@@ -112,6 +114,22 @@ class CreditsService(Service):
     @rpc(request=messages.AdjustCredits(), reply=messages.AdjustReply())
     def adjust_credits(self, call: Call) -> dict[str, Any]:
         return adjust_credits(self.app, call.caller, **call.data)
+
+    @rpc(request=messages.Hold(), reply=messages.HoldReply(), anonymous=True)
+    def hold(self, call: Call) -> dict[str, Any]:
+        return hold_credits(self.app, call.identity, **call.data)
+
+    @rpc(request=messages.RaiseHold(), reply=messages.HoldReply(), anonymous=True)
+    def raise_hold(self, call: Call) -> dict[str, Any]:
+        return raise_hold(self.app, call.identity, **call.data)
+
+    @rpc(request=messages.SettleHold(), reply=messages.HoldReply(), anonymous=True)
+    def settle_hold(self, call: Call) -> dict[str, Any]:
+        return settle_hold(self.app, call.identity, **call.data)
+
+    @rpc(request=messages.GiveBackHold(), reply=messages.HoldReply(), anonymous=True)
+    def give_back_hold(self, call: Call) -> dict[str, Any]:
+        return give_back_hold(self.app, call.identity, **call.data)
 
     @rpc(request=messages.TakeBackOrder(), reply=messages.TakenBack(), anonymous=True)
     def take_back_order(self, call: Call) -> dict[str, Any]:

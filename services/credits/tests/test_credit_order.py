@@ -30,7 +30,8 @@ def test_a_mixed_order_is_credited_in_one_go(desk, line):
         line("lin_c", credits=0, to=None),
     )
     assert get_balance(desk.app, desk.acme) == {
-        "balance": 240, "unit": "credit", "minutes_per_credit": 1, "expiries": [{"expires_at": None, "credits": 240}],
+        "balance": 240, "unit": "credit", "minutes_per_credit": 1, "held": 0,
+        "expiries": [{"expires_at": None, "credits": 240}],
     }  # fmt: skip
     cards = desk.events("credits.card_issued.v1")
     assert len({card["number"] for card in cards}) == len({card["card_id"] for card in cards}) == 3

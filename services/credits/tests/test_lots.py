@@ -184,7 +184,7 @@ def test_staff_give_credits_once_for_a_key(desk):
     assert (newest["id"], newest["kind"], newest["memo"]) == (first["id"], "grant", "Sorry")
     assert credit_totals(desk.app) == {
         "brought": 0, "given": 60, "on_organizations": 60, "on_cards": 0, "spent": 0, "expired": 0, "taken_back": 0,
-        "taken_off": 0,
+        "taken_off": 0, "on_hold": 0,
     }  # fmt: skip
     assert order_facts(desk.app, desk.support, limit=10, cursor=None)["items"] == []
 

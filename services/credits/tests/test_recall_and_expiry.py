@@ -119,7 +119,7 @@ def test_the_sweep_posts_what_has_expired_once(desk):
         assert sum(threads.map(lambda _: expire_cards(desk.app), range(4))) == 3
     assert credit_totals(desk.app) == {
         "brought": 1200, "on_organizations": 0, "on_cards": 300, "spent": 0, "expired": 900, "taken_back": 0,
-        "given": 0, "taken_off": 0,
+        "given": 0, "taken_off": 0, "on_hold": 0,
     }  # fmt: skip
     events = desk.events("credits.card_expired.v1")
     assert [event["expired_at"] for event in events] == ["2027-11-22T12:00:00.000Z"] * 3

@@ -73,7 +73,7 @@ def test_the_whole_way_through_the_entrypoints(call, desk, line):
         "breaks": [],
         "totals": {
             "brought": 420, "on_organizations": 270, "on_cards": 0, "spent": 30, "expired": 0, "taken_back": 120,
-            "given": 0, "taken_off": 0,
+            "given": 0, "taken_off": 0, "on_hold": 0,
         },
     }  # fmt: skip
     recalled, _, _ = desk.buy_card(order_id="ord_2")

@@ -48,7 +48,7 @@ def test_spending_takes_the_oldest_credits_first_and_says_what_is_left(desk, lin
     )
     assert credit_totals(desk.app) == {
         "brought": 150, "on_organizations": 20, "on_cards": 0, "spent": 130, "expired": 0, "taken_back": 0,
-        "given": 0, "taken_off": 0,
+        "given": 0, "taken_off": 0, "on_hold": 0,
     }  # fmt: skip
     assert reconcile(desk.app) == []
 

@@ -40,6 +40,10 @@ def test_settings_that_cannot_work_are_refused(values: dict[str, str]) -> None:
     [
         ("accounts", "get_coverage", messages.CoverageReply()),
         ("credits", "get_balance", messages.BalanceReply()),
+        ("credits", "hold", messages.HoldReply()),
+        ("credits", "raise_hold", messages.HoldReply()),
+        ("credits", "settle_hold", messages.HoldReply()),
+        ("credits", "give_back_hold", messages.HoldReply()),
     ],
 )
 def test_what_others_answer_is_understood(service: str, method: str, schema: Any) -> None:

@@ -8,7 +8,8 @@ import sqlalchemy as sa
 
 from chassis.persistence import Reader
 from credits.domain.cards import HOLDING, CardState
-from credits.storage.tables import LEDGER_ACCOUNT, LEDGER_TRANSACTION, LOT_USE, POSTING, SUPPORT_CARD
+from credits.storage.ledger import RETURNS
+from credits.storage.tables import CREDIT_HOLD, LEDGER_ACCOUNT, LEDGER_TRANSACTION, LOT_USE, POSTING, SUPPORT_CARD
 
 _ZERO: sa.ColumnElement[int] = sa.literal(0)
 # PostgreSQL sums 64-bit integers as NUMERIC
@@ -37,6 +38,9 @@ _USED: sa.ColumnElement[int] = sa.cast(
     sa.BigInteger,
 )
 _LEFT: sa.ColumnElement[int] = -_SUM
+_RETURNED = sa.select(LEDGER_TRANSACTION.c.id).where(LEDGER_TRANSACTION.c.kind.in_(RETURNS))
+_LEAVES_OR_RETURNS = sa.or_(POSTING.c.amount < 0, POSTING.c.transaction_id.in_(_RETURNED))
+_HELD = sa.case((CREDIT_HOLD.c.settled_at.is_(None), CREDIT_HOLD.c.credits), else_=0)
 
 
 def _breaks(
@@ -67,7 +71,8 @@ RULES: dict[str, sa.Select[str, int, int]] = {
     ),
     "credits_leave_by_lots": (
         _breaks(LEDGER_ACCOUNT.c.id, _LEFT, _USED)
-        .outerjoin(POSTING, sa.and_(POSTING.c.account_id == LEDGER_ACCOUNT.c.id, POSTING.c.amount < 0))
+        .select_from(LEDGER_ACCOUNT)
+        .outerjoin(POSTING, sa.and_(POSTING.c.account_id == LEDGER_ACCOUNT.c.id, _LEAVES_OR_RETURNS))
         .where(LEDGER_ACCOUNT.c.kind == "organization")
         .group_by(LEDGER_ACCOUNT.c.id)
         .having(_LEFT != _USED)
@@ -84,6 +89,13 @@ RULES: dict[str, sa.Select[str, int, int]] = {
         .group_by(SUPPORT_CARD.c.id)
         .having(sa.case((SUPPORT_CARD.c.state == CardState.SPLIT, SUPPORT_CARD.c.credits), else_=0) != _ON_PARTS)
     ),
+    "hold_has_its_credits": (
+        _breaks(CREDIT_HOLD.c.id, _HELD, _SUM)
+        .select_from(CREDIT_HOLD)
+        .outerjoin(POSTING, POSTING.c.account_id == "hold:" + CREDIT_HOLD.c.id)
+        .group_by(CREDIT_HOLD.c.id)
+        .having(_SUM != _HELD)
+    ),
 }
 
 
@@ -96,8 +108,8 @@ def totals(reader: Reader) -> dict[str, int]:
     """Where all credits are that were ever brought; one statement, so that it sees one moment.
 
     Returns:
-        brought (by orders) and given (by staff), and their sum again in parts: on_organizations, on_cards, spent,
-        expired, taken_back, taken_off.
+        brought (by orders) and given (by staff), and their sum again in parts: on_organizations, on_cards, on_hold,
+        spent, expired, taken_back, taken_off.
     """
     amount = sa.cast(sa.func.sum(POSTING.c.amount), sa.BigInteger)
     rows = reader.all(
@@ -126,6 +138,7 @@ def totals(reader: Reader) -> dict[str, int]:
         "given": -found.get("given", 0),
         "on_organizations": found.get("organization", 0),
         "on_cards": found.get("card", 0),
+        "on_hold": found.get("hold", 0),
         "spent": found.get("usage", 0),
         "expired": found.get("expiry", 0),
         "taken_back": found.get("issuance", 0),

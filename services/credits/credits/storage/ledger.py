@@ -21,6 +21,8 @@ ISSUANCE = "issuance:punchcard"
 USAGE = "usage:punchcard"
 #: Where the credits go that nobody claimed, or used, in time.
 EXPIRY = "expiry:punchcard"
+#: Transactions that bring credits back to the lots they came from, and are no lots themselves.
+RETURNS = ("release", "give_back")
 
 
 def organization_account(organization_id: str) -> str:
@@ -36,6 +38,11 @@ def owner_of(account_id: str) -> str:
 def card_account(card_id: str) -> str:
     """The id of a card's account, which holds its credits until it is claimed."""
     return f"card:{card_id}"
+
+
+def hold_account(hold_id: str) -> str:
+    """The id of the account that has what is held."""
+    return f"hold:{hold_id}"
 
 
 def open_account(tx: Transaction, account_id: str) -> str:
@@ -54,7 +61,7 @@ def post(
 
     Args:
         tx: where; the accounts stay locked until it ends.
-        kind: grant, issue, claim, recall, split, spend, expiry, reversal or adjustment.
+        kind: grant, issue, claim, recall, split, spend, expiry, reversal, adjustment, hold, release or give_back.
         cause: what for; one cause posts once, ever.
         source: the account they leave.
         destination: the account they reach.
@@ -111,7 +118,7 @@ def lots(reader: Reader, account_id: str, *, order_id: str | None = None, open_o
             transaction.free,
         )
         .join(POSTING, POSTING.c.transaction_id == transaction.id)
-        .where(POSTING.c.account_id == account_id, POSTING.c.amount > 0)
+        .where(POSTING.c.account_id == account_id, POSTING.c.amount > 0, transaction.kind.not_in(RETURNS))
     )
     if order_id is not None:
         statement = statement.where(transaction.order_id == order_id)
@@ -144,6 +151,20 @@ def use_lots(tx: Transaction, transaction_id: str, uses: Mapping[str, int]) -> N
     """
     values = [{"lot_id": lot, "transaction_id": transaction_id, "amount": amount} for lot, amount in uses.items()]
     tx.execute(sa.insert(LOT_USE), values)
+
+
+def return_to_lots(tx: Transaction, transaction_id: str, returned: Mapping[str, int]) -> None:
+    """Note to which lots the credits of a transaction went back: a use the other way round.
+
+    Args:
+        tx: the one that has posted the transaction, a release or a giving back.
+        transaction_id: what brought them.
+        returned: by lot, how many.
+
+    Raises:
+        IntegrityError: more than was used of a lot.
+    """
+    use_lots(tx, transaction_id, {lot: -amount for lot, amount in returned.items()})
 
 
 def is_posted(reader: Reader, cause: str) -> bool:

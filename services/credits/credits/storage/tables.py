@@ -13,6 +13,7 @@ add_messaging_tables(METADATA)
 FAILURE = failure_table(METADATA)
 
 _HOLDING = sa.text("state IN ('issued', 'frozen')")
+_HELD = sa.text("settled_at IS NULL")
 _EXPIRING = sa.text("expires_at IS NOT NULL")
 
 #: Where credits can be. A bounded account keeps a balance that is never negative; an unbounded one (the outside world,
@@ -25,8 +26,10 @@ LEDGER_ACCOUNT = sa.Table(
     sa.Column("owner_id", sa.String(64), nullable=False),
     sa.Column("bounded", sa.Boolean, nullable=False),
     sa.UniqueConstraint("kind", "owner_id", name="ledger_account_owner"),
-    sa.CheckConstraint("kind IN ('issuance', 'organization', 'card', 'usage', 'expiry')", name="ledger_account_kind"),
-    sa.CheckConstraint("bounded = (kind IN ('organization', 'card'))", name="ledger_account_bounded"),
+    sa.CheckConstraint(
+        "kind IN ('issuance', 'organization', 'card', 'hold', 'usage', 'expiry')", name="ledger_account_kind"
+    ),
+    sa.CheckConstraint("bounded = (kind IN ('organization', 'card', 'hold'))", name="ledger_account_bounded"),
 )
 
 #: `amount` credits went from one account to another. A trigger writes its two postings; nobody else can.
@@ -48,7 +51,8 @@ LEDGER_TRANSACTION = sa.Table(
     sa.Column("free", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.UniqueConstraint("cause", name="ledger_transaction_cause"),
     sa.CheckConstraint(
-        "kind IN ('grant', 'issue', 'claim', 'recall', 'spend', 'expiry', 'reversal', 'adjustment', 'split')",
+        "kind IN ('grant', 'issue', 'claim', 'recall', 'spend', 'expiry', 'reversal', 'adjustment', 'split', "
+        "'hold', 'release', 'give_back')",
         name="ledger_transaction_kind",
     ),
     sa.CheckConstraint("amount > 0", name="ledger_transaction_amount"),
@@ -74,15 +78,38 @@ POSTING = sa.Table(
 )
 
 #: Which credits left an organisation: a lot is the transaction that brought credits to its account, a use is what
-#: another one took of it. A lot has its amount without its uses left; a trigger lets none be used beyond that, nor
-#: after its time.
+#: another one took of it; negative: what was returned to it. A lot has its amount without its uses left; a trigger lets
+#: none be used beyond that, nor after its time.
 LOT_USE = sa.Table(
     "lot_use",
     METADATA,
     sa.Column("lot_id", sa.String(64), sa.ForeignKey("ledger_transaction.id"), primary_key=True),
     sa.Column("transaction_id", sa.String(64), sa.ForeignKey("ledger_transaction.id"), primary_key=True),
     sa.Column("amount", sa.BigInteger, nullable=False),
-    sa.CheckConstraint("amount > 0", name="lot_use_amount"),
+    sa.CheckConstraint("amount <> 0", name="lot_use_amount"),
+)
+
+#: Credits that are held for something; each hold is an account too. A trigger lets nobody change what it is for.
+CREDIT_HOLD = sa.Table(
+    "credit_hold",
+    METADATA,
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("cause", sa.String(64), nullable=False),
+    sa.Column("organization_id", sa.String(64), nullable=False),
+    sa.Column("credits", sa.BigInteger, nullable=False),
+    sa.Column("memo", sa.String(200), nullable=False),
+    sa.Column("spent", sa.BigInteger, nullable=False),
+    sa.Column("given_back", sa.BigInteger, nullable=False),
+    sa.Column("held_at", UtcDateTimeColumn, nullable=False),
+    sa.Column("settled_at", UtcDateTimeColumn),
+    sa.Column("given_back_at", UtcDateTimeColumn),
+    sa.UniqueConstraint("cause", name="credit_hold_cause"),
+    sa.CheckConstraint("credits > 0", name="credit_hold_credits"),
+    sa.CheckConstraint("spent BETWEEN 0 AND credits", name="credit_hold_spent"),
+    sa.CheckConstraint("spent = 0 OR settled_at IS NOT NULL", name="credit_hold_settled_at"),
+    sa.CheckConstraint("given_back BETWEEN 0 AND spent", name="credit_hold_given_back"),
+    sa.CheckConstraint("given_back = 0 OR given_back_at IS NOT NULL", name="credit_hold_given_back_at"),
+    sa.Index("credit_hold_held", "organization_id", sqlite_where=_HELD, postgresql_where=_HELD),
 )
 
 #: The orders whose credits were taken back for a refund, once each, with what became of all that they had brought.

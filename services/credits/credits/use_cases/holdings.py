@@ -9,6 +9,7 @@ from chassis.persistence import Reader, Transaction
 from credits.domain.drawing import Lot, draw
 from credits.storage import ledger
 from kernel.errors import Refusal, conflict
+from kernel.ids import new_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +93,11 @@ def lock(tx: Transaction, organization_id: str) -> Holdings:
 
 
 def _expire(tx: Transaction, account: str, lot: Lot) -> None:
+    cause = f"expiry:lot:{lot.id}"
+    if ledger.is_posted(tx, cause):  # the rest of it expired before, and a hold has returned this
+        cause = f"{cause}/{new_id('exp')}"
     posted = ledger.post(
-        tx, "expiry", cause=f"expiry:lot:{lot.id}", source=account, destination=ledger.EXPIRY, amount=lot.left,
+        tx, "expiry", cause=cause, source=account, destination=ledger.EXPIRY, amount=lot.left,
         memo="Credits expired",
     )  # fmt: skip
     ledger.use_lots(tx, posted, {lot.id: lot.left})
