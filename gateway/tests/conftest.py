@@ -12,11 +12,12 @@ from flask import Flask
 from flask.testing import FlaskClient
 from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT202012
+from werkzeug.exceptions import HTTPException
 from werkzeug.test import TestResponse
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from gateway_fakes import ACCOUNTS, CREDITS, TOKEN, Check, FakeRpc, Send
+from gateway_fakes import ACCOUNTS, CREDITS, STAFF_TOKEN, TOKEN, Check, FakeRpc, Send
 
 from gateway.app import create_app
 from gateway.identities import IdentityCache
@@ -52,11 +53,19 @@ def client(app: Flask) -> FlaskClient:
 
 
 @pytest.fixture
-def send(client: FlaskClient) -> Send:
-    """Send a request as a signed-in user; ``send("POST", "/v1/cart/lines", json=...)``."""
+def send(app: Flask, client: FlaskClient) -> Send:
+    """Send a request as a signed-in user, to staff's routes as staff: ``send("POST", "/v1/cart/lines", json=...)``."""
+
+    def is_for_staff(method: str, path: str) -> bool:
+        try:
+            endpoint, _ = app.url_map.bind("localhost").match(path.partition("?")[0], method)
+        except HTTPException:
+            return False
+        return getattr(app.view_functions[endpoint], "for_staff", False)
 
     def send(method: str, path: str, *, headers: dict[str, str] | None = None, **options: Any) -> TestResponse:
-        signed_in = {"Authorization": f"Bearer {TOKEN}", **(headers or {})}
+        token = STAFF_TOKEN if is_for_staff(method, path) else TOKEN
+        signed_in = {"Authorization": f"Bearer {token}", **(headers or {})}
         return client.open(path, method=method, headers=signed_in, **options)
 
     return send

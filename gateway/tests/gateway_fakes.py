@@ -14,6 +14,7 @@ from werkzeug.test import TestResponse
 from chassis import context
 from chassis.sealing import Opener, new_key
 from chassis.testing import rpc_contract
+from gateway.identities import digest_of
 from gateway.routes.health import SERVICES
 from kernel.errors import Kind, Refusal
 
@@ -36,6 +37,9 @@ ADDRESS = {
     "default_shipping": True,
 }  # fmt: skip
 TOKEN = "pcs_" + "a" * 43
+#: Somebody of the staff's; `send` uses it for their routes.
+STAFF = {**USER, "id": "usr_fay", "email": "fay@punchcard.example", "role": "finance"}
+STAFF_TOKEN = "pcs_" + "f" * 43
 
 
 def usd(amount_minor: int) -> dict[str, Any]:
@@ -168,7 +172,9 @@ _TICKETS = (
 TICKET = rpc_contract("support", "get_ticket")["example"]["reply"]
 
 REPLIES: dict[str, Any] = {
-    "accounts.authenticate": lambda _: authenticated(),
+    "accounts.authenticate": lambda data: authenticated(
+        user=STAFF if data["credential_digest"] == digest_of(STAFF_TOKEN) else USER
+    ),
     "accounts.sign_in": {"expires_at": "2026-11-23T00:00:00.000Z", "user": USER, "organization": ORGANIZATION},
     "accounts.sign_out": {},
     "accounts.sign_up": {},
