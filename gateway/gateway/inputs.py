@@ -368,6 +368,19 @@ class ChangedPayment(RequestSchema):
     payment = fields.Nested(Payment, required=True)
 
 
+class NewPaymentMethod(RequestSchema):
+    """A card to save; `save` is the box that says so."""
+
+    provider_token = PlainString(required=True, max_length=255)
+    save = fields.Boolean(required=True, truthy={True}, falsy={False})
+
+
+class PaymentMethodChange(RequestSchema):
+    """Make a saved card the default."""
+
+    default = fields.Boolean(required=True, truthy={True}, falsy=set(), metadata={"description": "true"})
+
+
 class ReceivedAmount(MoneySchema):
     """What came."""
 

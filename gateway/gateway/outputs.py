@@ -271,6 +271,17 @@ class CardOnFile(Schema):
     last4 = _TEXT(required=True)
 
 
+class PaymentMethod(CardOnFile):
+    """A saved card."""
+
+    id = _TEXT(required=True)
+    exp_month = _NUMBER(required=True)
+    exp_year = _NUMBER(required=True)
+    expired = fields.Boolean(required=True, metadata={"description": "It can be chosen no longer"})
+    default = fields.Boolean(required=True)
+    created_at = _WHEN(required=True)
+
+
 class OrderPayment(Schema):
     """How an order is paid."""
 

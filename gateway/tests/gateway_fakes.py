@@ -129,6 +129,12 @@ PREVIEW = {
 }  # fmt: skip
 
 
+METHOD = {
+    "id": "pm_1", "brand": "visa", "last4": "4242", "exp_month": 12, "exp_year": 2030, "expired": False,
+    "default": True, "created_at": "2026-11-22T12:00:00.000Z",
+}  # fmt: skip
+
+
 def in_minutes(minutes: float) -> str:
     return (datetime.now(UTC) + timedelta(minutes=minutes)).isoformat()
 
@@ -226,6 +232,10 @@ REPLIES: dict[str, Any] = {
     "credits.get_card": CARD,
     "credits.preview_card": PREVIEW,
     "credits.claim_card": {"card": CARD, "credits": 120, "balance": 240, "replayed": False},
+    "payments.list_payment_methods": page_of(METHOD),
+    "payments.save_payment_method": {"payment_method": METHOD, "replayed": False},
+    "payments.set_default_payment_method": METHOD,
+    "payments.remove_payment_method": {},
     "payments.receive_webhook": {},
     "payments.record_receipt": {**RECORDED, "replayed": False},
     "payments.list_review": page_of(SURPLUS),

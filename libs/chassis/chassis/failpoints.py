@@ -30,14 +30,15 @@ _log = logging.getLogger(__name__)
 
 #: Every place there is. ``outbox.committed``: an event is committed and not yet with the relay. ``relay.published``:
 #: the broker has confirmed events that are not yet marked as sent. ``payments.charged``, ``payments.refunded``: the
-#: provider has answered and that is not yet written. ``payments.recording``: a receipt is written and not committed.
+#: provider has answered and that is not yet written; ``payments.card_kept``: the same of a card to be saved.
+#: ``payments.recording``: a receipt is written and not committed.
 #: ``cart.refunding``: credits has taken back what a refunded order brought, and cart has not noted it.
 #: ``support.asked``: credits has done what a ticket needed, and support has not noted it.
 #: ``event.handled``, ``request.worked``: the worker is done, and has neither acknowledged nor replied.
 PLACES = frozenset(
     {
-        "outbox.committed", "relay.published", "payments.charged", "payments.recording", "payments.refunded",
-        "cart.refunding", "support.asked", "event.handled", "request.worked",
+        "outbox.committed", "relay.published", "payments.charged", "payments.card_kept", "payments.recording",
+        "payments.refunded", "cart.refunding", "support.asked", "event.handled", "request.worked",
     }
 )  # fmt: skip
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 
 from cart.clients import Accounts, Catalog, Credits, Payments
 from cart.settings import Settings, read
+from cart.storage import FAILURE
 from chassis.persistence import Database
+from chassis.persistence.throttle import Throttle
 from chassis.service import Runtime
 
 
@@ -20,6 +23,7 @@ class App:
     accounts: Accounts
     payments: Payments
     credits: Credits
+    declines: Throttle
 
 
 def bootstrap(runtime: Runtime) -> App:
@@ -36,4 +40,5 @@ def bootstrap(runtime: Runtime) -> App:
         Accounts(runtime.rpc),
         Payments(runtime.rpc, settings.collect_timeout_s),
         Credits(runtime.rpc),
+        Throttle(FAILURE, settings.declines_at_most, timedelta(seconds=settings.declines_window_s)),
     )

@@ -176,15 +176,16 @@ class Payments:
                 "order_id": order.id, "attempt_id": order.attempt_id, "provider_token": order.provider_token
             }  # fmt: skip
             return replace(self._ask("pay_by_card", request), attempt_id=order.attempt_id)
-        return self._ask("collect", {**_what_to_collect(order), "provider_token": order.provider_token})
+        return self._ask("collect", {**_what_to_collect(order), **_card_of(order)})
 
-    def check(self, organization_id: str, method: str) -> None:
+    def check(self, organization_id: str, method: str, payment_method_id: str | None) -> None:
         """Whether payments may be made so now.
 
         Raises:
-            Refusal: `payment_method_unavailable`; `unavailable`.
+            Refusal: `payment_method_unavailable`; `not_found` if it is no card of that organisation, `card_expired`;
+                `unavailable`.
         """
-        request = {"organization_id": organization_id, "method": method}
+        request = {"organization_id": organization_id, "method": method, "payment_method_id": payment_method_id}
         self._rpc.call("payments", "check_payment", request, reply=messages.PaymentMayBe())
 
     def _change(self, order: Order) -> Intent:
@@ -194,8 +195,7 @@ class Payments:
         came of both.
         """
         request = {
-            **_what_to_await(order), "round": order.payment_round, "attempt_id": order.attempt_id,
-            "provider_token": order.provider_token,
+            **_what_to_await(order), "round": order.payment_round, "attempt_id": order.attempt_id, **_card_of(order),
         }  # fmt: skip
         intent = self._ask("change_payment", request)
         if intent.intent_id is None:
@@ -295,6 +295,13 @@ def _what_to_collect(order: Order) -> dict[str, Any]:
             "email": order.buyer_email,
         },
     }
+
+
+def _card_of(order: Order) -> dict[str, str | None]:
+    """The card that is to pay: by its token, or a saved one."""
+    if order.payment_method_id is not None:
+        return {"payment_method_id": order.payment_method_id}
+    return {"provider_token": order.provider_token}
 
 
 def _what_to_await(order: Order) -> dict[str, Any]:

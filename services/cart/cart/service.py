@@ -7,6 +7,7 @@ from typing import Any
 
 from cart import messages
 from cart.bootstrap import bootstrap
+from cart.storage import FAILURE
 from cart.use_cases.add_line import add_line
 from cart.use_cases.apply_deployment import apply_deployment
 from cart.use_cases.cancel_order import cancel_order
@@ -41,6 +42,7 @@ class CartService(Service):
 
     name = "cart"
     app = Provided(bootstrap)
+    kept_days = (*Service.kept_days, (FAILURE, "last_failed_at", 1))
 
     def find_steps(self, reader: Reader, order_id: str, organization_id: str | None) -> Iterable[Step]:
         """The steps of an order."""

@@ -29,6 +29,7 @@ from chassis.persistence import (
 from chassis.persistence.paging import page
 from chassis.persistence.statements import any_of, one_of, violates
 from chassis.persistence.tables import IDEMPOTENCY_KEY
+from chassis.persistence.throttle import failure_table
 from kernel.clock import CLOCKS_DIFFER
 from kernel.ids import new_id
 from kernel.money import Money
@@ -45,6 +46,9 @@ _CART_IS_BEING_PAID = f"{_PAYMENT_UNDER_WAY} AND instructions IS NULL AND quote_
 _OPEN_QUOTE = "kind = 'quote' AND state = 'open'"
 #: A quote becomes one order, whoever asks at once; one that was cancelled unpaid gave the quote back.
 _MADE_FROM_QUOTE = "quote_id IS NOT NULL AND state <> 'cancelled'"
+
+#: Declined cards of late, by who sent them.
+FAILURE = failure_table(METADATA)
 
 CART = sa.Table(
     "cart",
@@ -148,6 +152,7 @@ ORDERS = sa.Table(
     sa.Column("tax_name", sa.String(40)),
     sa.Column("tax_rate_ppm", sa.Integer),
     sa.Column("tax_certificate", sa.String(100)),
+    sa.Column("payment_method_id", sa.String(64)),
     sa.UniqueConstraint("number", name="orders_number"),
     sa.CheckConstraint("kind IN ('order', 'quote')", name="orders_kind"),
     sa.CheckConstraint(

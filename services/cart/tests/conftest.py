@@ -16,6 +16,7 @@ from cart import messages, storage
 from cart.bootstrap import App
 from cart.clients import Accounts, Catalog, Credits, Payments
 from cart.settings import Settings
+from cart.storage import FAILURE
 from cart.use_cases.add_line import add_line
 from cart.use_cases.cancel_order import cancel_order
 from cart.use_cases.convert_quote import convert_quote
@@ -26,6 +27,7 @@ from chassis.identity import Identity
 from chassis.messages import load_request
 from chassis.persistence import Database
 from chassis.persistence.tables import IDEMPOTENCY_KEY
+from chassis.persistence.throttle import Throttle
 from chassis.testing import FixedClock, emitted, identity, sqlite_database
 from kernel.errors import Kind, Refusal, unavailable
 
@@ -231,7 +233,9 @@ class Bus:
             raise unavailable()
         return self.intents[order_id]
 
-    def _check_payment(self, organization_id: str, method: str) -> dict[str, Any]:
+    def _check_payment(self, organization_id: str, method: str, payment_method_id: str | None) -> dict[str, Any]:
+        if payment_method_id not in (None, "pm_ada"):
+            raise Refusal(Kind.NOT_FOUND, "not_found", "There is no such payment method.")
         if method in self.closed:
             raise Refusal(Kind.INVALID, "payment_method_unavailable", f"Payment by {method} is not open.")
         return {}
@@ -320,6 +324,7 @@ class Shop:
             Accounts(self.bus),  # type: ignore[arg-type]
             Payments(self.bus, settings.collect_timeout_s),  # type: ignore[arg-type]
             Credits(self.bus),  # type: ignore[arg-type]
+            Throttle(FAILURE, settings.declines_at_most),
         )
 
     def add(self, sku: str = "PACK-120", quantity: int = 1, caller: Identity | None = None, **more: Any) -> Any:

@@ -167,11 +167,11 @@ def test_a_rise_is_refused_with_both_prices_and_a_fall_is_granted(old: int, new:
     [
         (replace(WISH, payment={"method": "wire", "provider_token": "tok"}), "provider_token_unexpected",
          "payment.provider_token"),
-        (replace(WISH, payment={"method": "check", "payment_method_id": "pm_1"}), "payment_method_unavailable",
+        (replace(WISH, payment={"method": "check", "payment_method_id": "pm_1"}), "payment_method_unexpected",
          "payment.payment_method_id"),
         (replace(WISH, payment={"method": "quote"}), "payment_method_unavailable", "payment.method"),
-        (replace(WISH, payment={"method": "card", "payment_method_id": "pm_1"}), "payment_method_unavailable",
-         "payment.payment_method_id"),
+        (replace(WISH, payment={"method": "card", "payment_method_id": "pm_1", "provider_token": "tok"}),
+         "provider_token_unexpected", "payment.provider_token"),
         (replace(WISH, payment={"method": "card"}), "provider_token_required", "payment.provider_token"),
     ],
 )  # fmt: skip

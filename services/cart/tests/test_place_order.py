@@ -173,11 +173,11 @@ def test_one_cart_is_not_paid_for_twice_while_a_payment_is_under_way(shop_on_bot
 
 BAD = [
     ({"payment": {"method": "wire", "provider_token": "tok"}}, "provider_token_unexpected"),
-    ({"payment": {"method": "check", "payment_method_id": "pm_1"}}, "payment_method_unavailable"),
+    ({"payment": {"method": "check", "payment_method_id": "pm_1"}}, "payment_method_unexpected"),
     ({"payment": {"method": "quote", "provider_token": "tok"}}, "provider_token_unexpected"),
     ({"payment": {"method": "barter"}}, "validation_failed"),
     ({"payment": {"method": "card"}}, "provider_token_required"),
-    ({"payment": {"method": "card", "payment_method_id": "pm_1"}}, "payment_method_unavailable"),
+    ({"payment": {"method": "card", "payment_method_id": "pm_1"}}, "not_found"),
     ({"payment": {"method": "card", "provider_token": "4242 4242 4242 4242"}}, "validation_failed"),
     ({"payment": {"method": "card", "provider_token": "tok", "amount": 1}}, "validation_failed"),
     ({"billing_address_id": "adr_1"}, "billing_address_not_found"),
@@ -315,8 +315,8 @@ def test_what_a_checkout_costs(shop_on_both: Any) -> None:
     with round_trips(shop.database) as seen:
         shop.place()
     assert shop.bus.calls == ["catalog.price_lines", "accounts.check_deployments", "payments.collect"]
-    # PostgreSQL: the key, the cart; number, order; order again, outcome. SQLite waits for each statement.
-    assert len(seen) == (6 if shop.database.url.get_backend_name() == "postgresql" else 15), seen
+    # PostgreSQL: the key, the cart, declines; number, order; order again, outcome. SQLite waits for each statement.
+    assert len(seen) == (7 if shop.database.url.get_backend_name() == "postgresql" else 16), seen
     with round_trips(shop.database) as seen:
         shop.place()
     assert len(seen) == 1, seen

@@ -7,10 +7,12 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from chassis.persistence import Database
+from chassis.persistence.throttle import Throttle
 from chassis.service import Runtime
 from payments import settings
 from payments.domain.provider import Provider, Webhooks
 from payments.domain.remittances import Terms
+from payments.payment_method_storage import FAILURE
 from payments.providers.offline import OfflineProvider
 from payments.providers.offline_webhooks import OfflineWebhooks
 
@@ -26,6 +28,7 @@ class App:
         webhooks: reads what the provider sends by itself; believes none unless told how.
         settle_soon: has the attempts that are due settled at once.
         remittances: by method, on what terms money is awaited; a method that is not here is not open.
+        declines: counts the cards that were to be saved and are no good: somebody may be trying out stolen ones.
     """
 
     database: Database
@@ -34,6 +37,7 @@ class App:
     webhooks: Webhooks = field(default_factory=lambda: OfflineWebhooks(()))
     settle_soon: Callable[[], None] = lambda: None
     remittances: Mapping[str, Terms] = field(default_factory=dict)
+    declines: Throttle = field(default_factory=lambda: Throttle(FAILURE, settings.DECLINES_AT_MOST))
 
 
 def bootstrap(runtime: Runtime) -> App:
@@ -47,4 +51,7 @@ def bootstrap(runtime: Runtime) -> App:
         connections=read.connections,
     )
     webhooks = OfflineWebhooks(read.webhook_secrets)
-    return App(runtime.database, provider, read.lease, webhooks, runtime.waker("settle_payments"), read.remittances)
+    declines = Throttle(FAILURE, read.declines_at_most, timedelta(seconds=read.declines_window_s))
+    return App(
+        runtime.database, provider, read.lease, webhooks, runtime.waker("settle_payments"), read.remittances, declines
+    )  # fmt: skip

@@ -99,6 +99,26 @@ class CheckPayment(RequestSchema):
 
     organization_id = PlainString(required=True, max_length=64)
     method = fields.String(required=True, validate=validate.OneOf(["card", *METHODS]))
+    payment_method_id = PlainString(load_default=None, allow_none=True, max_length=64)
+
+
+class SavePaymentMethod(RequestSchema):
+    """Have the provider keep a card."""
+
+    idempotency_key = fields.String(required=True, validate=validate.Length(min=1, max=255))
+    provider_token = PlainString(required=True, max_length=255, validate=_no_card_number)
+    save = fields.Boolean(required=True, truthy={True}, falsy={False})
+    client_address = PlainString(required=True, max_length=64)
+
+
+class ListPaymentMethods(RequestSchema):
+    """Nothing: those of the caller's organisation."""
+
+
+class OnePaymentMethod(RequestSchema):
+    """A saved card."""
+
+    id = PlainString(required=True, max_length=64)
 
 
 class ChangePayment(RequestSchema):
@@ -112,11 +132,15 @@ class ChangePayment(RequestSchema):
     round = StrictInteger(required=True, validate=validate.Range(min=1, max=10**6))
     attempt_id = PlainString(required=True, max_length=64)
     provider_token = PlainString(load_default=None, allow_none=True, max_length=255, validate=_no_card_number)
+    payment_method_id = PlainString(load_default=None, allow_none=True, max_length=64)
 
     @validates_schema
     def _card_if_by_card(self, data: dict[str, Any], **_: Any) -> None:
-        if (data["method"] == "card") != (data["provider_token"] is not None):
-            raise ValidationError("Give a provider_token for a card, and only then.", "provider_token")
+        named = sum(data[name] is not None for name in ("provider_token", "payment_method_id"))
+        if named != int(data["method"] == "card"):
+            raise ValidationError(
+                "Give a provider_token or payment_method_id for a card, and only then.", "provider_token"
+            )
 
 
 class RecordReceipt(RequestSchema):
@@ -262,6 +286,34 @@ class IntentReply(TolerantSchema):
     instructions = fields.Nested(InstructionsSchema, required=True, allow_none=True)
     #: While the state is `processing` and the provider waits for the payer.
     next_action = fields.Nested(NextActionSchema, allow_none=True, load_default=None)
+
+
+class PaymentMethodReply(TolerantSchema):
+    """A saved card."""
+
+    id = fields.String(required=True)
+    brand = fields.String(required=True)
+    last4 = fields.String(required=True)
+    exp_month = StrictInteger(required=True)
+    exp_year = StrictInteger(required=True)
+    #: It can be chosen no longer.
+    expired = fields.Boolean(required=True)
+    default = fields.Boolean(required=True)
+    created_at = _moment()
+
+
+class SavedReply(TolerantSchema):
+    """The card that was saved."""
+
+    payment_method = fields.Nested(PaymentMethodReply, required=True)
+    replayed = fields.Boolean(required=True)
+
+
+class PaymentMethodList(TolerantSchema):
+    """All of them, the default one first."""
+
+    items = fields.List(fields.Nested(PaymentMethodReply), required=True)
+    next = fields.String(required=True, allow_none=True)
 
 
 class ReceiptSchema(TolerantSchema):
@@ -562,6 +614,10 @@ _FOR_ORDER = {
     "method": "card",
     "payer": {"organization_id": "org_acme", "user_id": "usr_ada", "email": "ada@acme.example"},
 }
+_METHOD = {
+    "id": "pm_01KB0000000000000000000006", "brand": "visa", "last4": "4242", "exp_month": 12, "exp_year": 2030,
+    "expired": False, "default": True, "created_at": "2026-11-22T12:00:00.000Z",
+}  # fmt: skip
 
 RPC_EXAMPLES: dict[str, dict[str, Any]] = {
     "collect": {
@@ -598,7 +654,22 @@ RPC_EXAMPLES: dict[str, dict[str, Any]] = {
         },
         "reply": {**_AWAITS, "decline": _DECLINE},
     },
-    "check_payment": {"request": {"organization_id": "org_acme", "method": "wire"}, "reply": {}},
+    "check_payment": {
+        "request": {"organization_id": "org_acme", "method": "card", "payment_method_id": _METHOD["id"]},
+        "reply": {},
+    },
+    "save_payment_method": {
+        "request": {
+            "idempotency_key": "1f0e3dad-9990-4f1c-8b0a-2f7d7b0f6a10",
+            "provider_token": "tok_test_success",
+            "save": True,
+            "client_address": "192.0.2.7",
+        },
+        "reply": {"payment_method": _METHOD, "replayed": False},
+    },
+    "list_payment_methods": {"request": {}, "reply": {"items": [_METHOD], "next": None}},
+    "set_default_payment_method": {"request": {"id": _METHOD["id"]}, "reply": _METHOD},
+    "remove_payment_method": {"request": {"id": _METHOD["id"]}, "reply": {}},
     "change_payment": {
         "request": {
             "order_id": _ORDER,

@@ -10,6 +10,7 @@ from chassis.service import Call, Provided, Service, every, rpc
 from chassis.timeline import Step
 from payments import messages
 from payments.bootstrap import bootstrap
+from payments.payment_method_storage import FAILURE
 from payments.storage import WEBHOOK_EVENT
 from payments.use_cases.change_payment import change_payment
 from payments.use_cases.chase_remittances import chase_remittances
@@ -19,12 +20,18 @@ from payments.use_cases.find_orders import find_orders
 from payments.use_cases.get_intent import get_intent
 from payments.use_cases.issue_instructions import issue_instructions
 from payments.use_cases.list_review import list_review
+from payments.use_cases.manage_payment_methods import (
+    list_payment_methods,
+    remove_payment_method,
+    set_default_payment_method,
+)
 from payments.use_cases.order_facts import order_facts
 from payments.use_cases.order_steps import order_steps
 from payments.use_cases.pay_by_card import pay_by_card
 from payments.use_cases.receive_webhook import receive_webhook
 from payments.use_cases.record_receipt import record_receipt
 from payments.use_cases.refund import refund
+from payments.use_cases.save_payment_method import save_payment_method, settle_payment_methods
 from payments.use_cases.settle_payments import settle_payments
 from payments.use_cases.settle_refunds import settle_refunds
 from payments.use_cases.void import void
@@ -43,7 +50,7 @@ class PaymentsService(Service):
         return order_steps(reader, order_id, organization_id)
 
     #: A webhook is signed when it is sent, and sent for three days at most: its id need not be kept for ever.
-    kept_days = (*Service.kept_days, (WEBHOOK_EVENT, "received_at", 30))
+    kept_days = (*Service.kept_days, (WEBHOOK_EVENT, "received_at", 30), (FAILURE, "last_failed_at", 1))
 
     @rpc(request=messages.Collect(), reply=messages.IntentReply(), anonymous=True)
     def collect(self, call: Call) -> dict[str, Any]:
@@ -70,6 +77,26 @@ class PaymentsService(Service):
     def check_payment(self, call: Call) -> dict[str, Any]:
         """Whether an organisation may pay so."""
         return check_payment(self.app, call.identity, **call.data)
+
+    @rpc(request=messages.SavePaymentMethod(), reply=messages.SavedReply())
+    def save_payment_method(self, call: Call) -> dict[str, Any]:
+        """The provider keeps a card for the caller's organisation."""
+        return save_payment_method(self.app, call.caller, **call.data)
+
+    @rpc(request=messages.ListPaymentMethods(), reply=messages.PaymentMethodList())
+    def list_payment_methods(self, call: Call) -> dict[str, Any]:
+        """The saved cards of the caller's organisation."""
+        return list_payment_methods(self.app, call.caller)
+
+    @rpc(request=messages.OnePaymentMethod(), reply=messages.PaymentMethodReply())
+    def set_default_payment_method(self, call: Call) -> dict[str, Any]:
+        """One of them is offered first."""
+        return set_default_payment_method(self.app, call.caller, **call.data)
+
+    @rpc(request=messages.OnePaymentMethod(), reply=messages.Nothing())
+    def remove_payment_method(self, call: Call) -> dict[str, Any]:
+        """One of them is used no more."""
+        return remove_payment_method(self.app, call.caller, **call.data)
 
     @rpc(request=messages.ChangePayment(), reply=messages.IntentReply(), anonymous=True)
     def change_payment(self, call: Call) -> dict[str, Any]:
@@ -112,6 +139,11 @@ class PaymentsService(Service):
     def chase_remittances(self) -> None:
         """Reminders, and the end of what was not paid in time."""
         chase_remittances(self.app)
+
+    @every(30.0)
+    def settle_payment_methods(self) -> None:
+        """Cards whose keeping is not known, and cards to be forgotten."""
+        settle_payment_methods(self.app)
 
     @every(2.0)
     def settle_refunds(self) -> None:

@@ -26,6 +26,10 @@ _PAY_TO: dict[str, dict[str, str]] = {
 _DAYS = {"wire": (14, 30, "7,14,21"), "check": (21, 45, "10,21,35")}
 
 
+#: Declined cards in a window after which the next is not looked at.
+DECLINES_AT_MOST, _DECLINES_WINDOW_S = 10, 600
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """How to reach the payment provider, and where money that comes without one goes.
@@ -38,6 +42,8 @@ class Settings:
         read_timeout_s: seconds to wait for an answer.
         connections: kept open to it.
         remittances: the terms of each method that is open.
+        declines_at_most: cards to be saved that are declined, by organisation, user or address, before the next waits.
+        declines_window_s: seconds for which a decline counts.
     """
 
     provider_url: str
@@ -47,6 +53,8 @@ class Settings:
     read_timeout_s: float = 5.0
     connections: int = 20
     remittances: Mapping[str, Terms] = field(default_factory=dict)
+    declines_at_most: int = DECLINES_AT_MOST
+    declines_window_s: int = _DECLINES_WINDOW_S
 
     @property
     def lease(self) -> timedelta:
@@ -77,6 +85,8 @@ def read(environment: Environment) -> Settings:
         connect_timeout_s=environment.integer("PAYMENTS_PROVIDER_CONNECT_TIMEOUT_MS", 1000) / 1000,
         read_timeout_s=environment.integer("PAYMENTS_PROVIDER_READ_TIMEOUT_MS", 5000) / 1000,
         connections=environment.integer("PAYMENTS_PROVIDER_CONNECTIONS", 20),
+        declines_at_most=environment.integer("PAYMENTS_DECLINES_AT_MOST", DECLINES_AT_MOST),
+        declines_window_s=environment.integer("PAYMENTS_DECLINES_WINDOW_S", _DECLINES_WINDOW_S),
         remittances={method: terms for method in _PAY_TO if (terms := _terms(environment, method))},
     )
     environment.check()

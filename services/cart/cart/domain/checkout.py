@@ -43,11 +43,13 @@ class Payment:
 
     Args:
         method: ``card``, ``wire``, ``check`` or ``quote``.
-        provider_token: of the card; None for the others.
+        provider_token: of the card; None for a saved one, and for the others.
+        payment_method_id: the saved card.
     """
 
     method: str
     provider_token: str | None
+    payment_method_id: str | None = None
 
 
 def check_payment(payment: Mapping[str, Any], *, may_quote: bool = False) -> Payment:
@@ -58,28 +60,29 @@ def check_payment(payment: Mapping[str, Any], *, may_quote: bool = False) -> Pay
         may_quote: whether a quote may be asked for instead.
 
     Raises:
-        Refusal: `payment_method_unavailable`, `provider_token_required`, `provider_token_unexpected`.
+        Refusal: `payment_method_unavailable`, `provider_token_required`, `provider_token_unexpected`,
+            `payment_method_unexpected`.
     """
     method: str = payment["method"]
     token: str | None = payment.get("provider_token")
     if method == QUOTE and not may_quote:
         raise invalid("payment_method_unavailable", "Choose how to pay: card, wire or check.", "payment.method")
-    if payment.get("payment_method_id") is not None:
+    saved: str | None = payment.get("payment_method_id")
+    if method == "card" and token is None and saved is None:
         raise invalid(
-            "payment_method_unavailable", "Saved cards are not open yet; send a provider_token.",
+            "provider_token_required",
+            "Choose a saved card, or send the one-time token that the payment provider gave for the card.",
+            "payment.provider_token",
+        )
+    if token is not None and (method != "card" or saved is not None):
+        what = "a saved card is charged" if method == "card" else f"nothing is charged by {method}"
+        raise invalid("provider_token_unexpected", f"Leave the token out: {what}.", "payment.provider_token")
+    if saved is not None and method != "card":
+        raise invalid(
+            "payment_method_unexpected", f"Nothing is charged by {method}: leave the saved card out.",
             "payment.payment_method_id",
         )  # fmt: skip
-    if method == "card" and token is None:
-        raise invalid(
-            "provider_token_required", "Send the one-time token that the payment provider gave for the card.",
-            "payment.provider_token",
-        )  # fmt: skip
-    if method != "card" and token is not None:
-        raise invalid(
-            "provider_token_unexpected", f"Nothing is charged by {method}: leave the token out.",
-            "payment.provider_token",
-        )  # fmt: skip
-    return Payment(method, token)
+    return Payment(method, token, saved)
 
 
 def check_not_empty(cart: Cart | None) -> Cart:

@@ -182,6 +182,7 @@ class Order:
     attempt_id: str | None = None  # of the last change of the payment
     change_key: str | None = None  # the Idempotency-Key of that change, while it waits for its answer
     next_action: Mapping[str, Any] | None = None  # what the payer must do before the card is charged
+    payment_method_id: str | None = None  # the saved card that is to pay, or has paid
     payment_round: int = 0  # how often the payment was changed: payments follows the newest change
     quote_id: str | None = None  # the quote that it was made from
     time_zone: str | None = None  # of a quote: in which its last day ends

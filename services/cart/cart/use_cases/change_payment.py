@@ -16,6 +16,7 @@ from cart.bootstrap import App
 from cart.domain import checkout
 from cart.domain.order import QUOTE, Order, State, next_attempt_at
 from cart.use_cases.answering import answer_again, not_known_yet, reply
+from cart.use_cases.declines import check_declines
 from cart.use_cases.overdue import end_overdue
 from cart.use_cases.resume_orders import resume_order
 from cart.use_cases.settle_order import settle_order
@@ -46,8 +47,8 @@ def change_payment(
     Raises:
         Refusal: `forbidden`; `not_found`; `idempotency_key_reused`, `idempotency_key_in_flight`; what
             `cart.domain.checkout.check_payment` refuses; `quote_not_converted`, `order_already_paid`,
-            `order_cancelled`, `partly_paid`, `payment_under_way`, `order_needs_a_person`; `card_declined`;
-            `payment_method_unavailable`; `unavailable`.
+            `order_cancelled`, `partly_paid`, `payment_under_way`, `order_needs_a_person`; `too_many_attempts`;
+            `card_declined`; `payment_method_unavailable`; `unavailable`.
     """
     caller.require(*BUYERS)
     wanted = request_hash("change_payment", {"user_id": caller.user_id, "id": id, "payment": dict(payment)})
@@ -65,7 +66,9 @@ def change_payment(
     _check(order, chosen)
     if order.state is State.AWAITING_PAYMENT and chosen.method != "card":
         return _await_by(app, caller, order, chosen, (idempotency_key, wanted))
-    app.payments.check(order.organization_id, chosen.method)
+    if chosen.method == "card":
+        check_declines(app, caller, order.client_address)
+    app.payments.check(order.organization_id, chosen.method, chosen.payment_method_id)
     with app.database.transaction() as transaction:
         turned = _turn_to(app, transaction, caller, order, chosen, (idempotency_key, wanted))
     if isinstance(turned, KnownAnswer):  # the same request came twice at once
@@ -177,6 +180,7 @@ def _turn_to(
     tried: dict[str, Any] = {
         "payment_method": chosen.method,
         "provider_token": chosen.provider_token,
+        "payment_method_id": chosen.payment_method_id,
         "attempt_id": new_id("att"),
         "payment_round": order.payment_round + 1,
         "change_key": key,

@@ -16,6 +16,7 @@ from cart.domain import checkout
 from cart.domain import quote as quotes
 from cart.domain.order import Order, State, next_attempt_at, order_number
 from cart.use_cases.answering import answer_again, not_known_yet, reply
+from cart.use_cases.declines import check_declines
 from cart.use_cases.settle_order import settle_order
 from cart.use_cases.views import BUYERS
 from chassis.identity import Identity
@@ -56,6 +57,10 @@ def convert_quote(
     quotes.check_open(quote, reader.now)
     chosen = checkout.check_payment(payment)
     _check_sold(app, quote)
+    if chosen.method == "card":
+        check_declines(app, caller, quote.client_address)
+    if chosen.payment_method_id is not None:
+        app.payments.check(quote.organization_id, chosen.method, chosen.payment_method_id)
     try:
         with app.database.transaction() as transaction:
             written = _write(app, transaction, caller, quote, chosen, idempotency_key, wanted)
@@ -110,6 +115,7 @@ def _write(
         buyer_language=caller.language,
         payment_method=chosen.method,
         provider_token=chosen.provider_token,
+        payment_method_id=chosen.payment_method_id,
         idempotency_key=key,
         placed_at=now,
         attempts=0,

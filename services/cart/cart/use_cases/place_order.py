@@ -22,6 +22,7 @@ from cart.domain.quote import end_of_last_day
 from cart.domain.tax import Tax, exempted
 from cart.messages import QUOTE_ISSUED
 from cart.use_cases.answering import answer_again, not_known_yet, reply
+from cart.use_cases.declines import check_declines
 from cart.use_cases.settle_order import settle_order
 from cart.use_cases.views import BUYERS, order_view, quote_event
 from chassis.identity import Identity
@@ -76,7 +77,7 @@ def place_order(
 
     Raises:
         Refusal: `forbidden`; `idempotency_key_reused`, `idempotency_key_in_flight`; what `cart.domain.checkout`
-            refuses; `cart_changed`, `order_in_progress`; `card_declined`; `unavailable`.
+            refuses; `too_many_attempts`; `cart_changed`, `order_in_progress`; `card_declined`; `unavailable`.
     """
     caller.require(*BUYERS)
     request = _Request(
@@ -85,7 +86,9 @@ def place_order(
     known, seen = _look_up(app, request)
     if known is not None:
         return answer_again(app, known)
-    checked = _check(app, seen, body)
+    if body["payment"]["method"] == "card":
+        check_declines(app, caller, client_address)
+    checked = _check(app, caller, seen, body)
     try:
         with app.database.transaction() as transaction:
             order = _write(app, transaction, request, checked)
@@ -106,7 +109,7 @@ def _look_up(app: App, request: _Request) -> tuple[KnownAnswer | None, Cart | No
         return known, storage.read_cart(reader, request.caller) if known is None else None
 
 
-def _check(app: App, seen: Cart | None, body: Mapping[str, Any]) -> _Checked:
+def _check(app: App, caller: Identity, seen: Cart | None, body: Mapping[str, Any]) -> _Checked:
     expected, purchase_order = body["expected_total"], body["purchase_order"]
     wish = checkout.Wish(
         payment=body["payment"],
@@ -122,6 +125,8 @@ def _check(app: App, seen: Cart | None, body: Mapping[str, Any]) -> _Checked:
     deployments = app.accounts.check_deployments(seen.deployment_ids)
     current = refreshed(seen, prices.products)
     checkout.check(seen, current, deployments, prices.terms_version, wish, tax)
+    if payment.payment_method_id is not None:
+        app.payments.check(caller.organization_id, payment.method, payment.payment_method_id)
     return _Checked(
         current, payment, prices.terms_version, purchase_order["number"] if purchase_order else None, billing, tax
     )  # fmt: skip
@@ -218,6 +223,7 @@ def _new_order(
         total_minor=subtotal + tax_minor,
         payment_method=checked.payment.method,
         provider_token=checked.payment.provider_token,
+        payment_method_id=checked.payment.payment_method_id,
         purchase_order_number=checked.purchase_order_number,
         terms_version=checked.terms_version,
         terms_accepted_at=now,

@@ -16,6 +16,7 @@ from cart.bootstrap import App
 from cart.clients import as_intent
 from cart.domain.order import CANCELLED_ON_REQUEST, Decline, Intent, Order, PaymentProblem, State, is_known
 from cart.messages import ORDER_PAID
+from cart.use_cases.declines import note_decline
 from cart.use_cases.views import order_view, paid_event
 from chassis.messages import Event
 from chassis.persistence import IdempotencyKeys, Transaction
@@ -46,7 +47,7 @@ def settle_order(app: App, order_id: str, intent: Intent) -> Answer | None:
         return None
     try:
         with app.database.transaction() as transaction:
-            return _settle(transaction, order_id, intent)
+            return _settle(app, transaction, order_id, intent)
     except PaymentProblem as problem:
         _flag(app, order_id, problem)
         return None
@@ -70,14 +71,14 @@ def settle_orders_by_event(app: App, events: Sequence[Event], state: str) -> Non
             for event in transaction.accept_each(events):
                 intent = as_intent(event.data, state)
                 if not is_known(stand.get(event.data["order_id"]), intent):
-                    _settle(transaction, event.data["order_id"], intent)
+                    _settle(app, transaction, event.data["order_id"], intent)
     except PaymentProblem as problem:
         if len(events) == 1:
             _flag(app, events[0].data["order_id"], problem)
         raise
 
 
-def _settle(transaction: Transaction, order_id: str, intent: Intent) -> Answer | None:
+def _settle(app: App, transaction: Transaction, order_id: str, intent: Intent) -> Answer | None:
     locked = storage.lock_order(transaction, order_id)
     if locked is None:
         raise UnknownOrderError(order_id)
@@ -85,6 +86,8 @@ def _settle(transaction: Transaction, order_id: str, intent: Intent) -> Answer |
     target = order.outcome(intent)
     if target is State.PAID:
         return _pay(transaction, order, intent, cart_version)
+    if target in (State.CANCELLED, State.AWAITING_PAYMENT) and order.payment_method == "card" and intent.decline:
+        note_decline(app.declines, transaction, order, intent.decline.code)
     if target is State.CANCELLED:
         return _cancel(transaction, order, intent)
     if target is State.AWAITING_PAYMENT:

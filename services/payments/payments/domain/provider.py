@@ -191,6 +191,25 @@ class Refund:
         return self.id
 
 
+@dataclass(frozen=True, slots=True)
+class KeptCard:
+    """The provider keeps a card for later charges.
+
+    Args:
+        card_id: the provider's; charged as a token is, any number of times.
+        card: whose.
+        exp_month, exp_year: it is good to the end of that month.
+    """
+
+    card_id: str
+    card: Card
+    exp_month: int
+    exp_year: int
+
+
+KeepOutcome = KeptCard | Declined | Unknown
+
+
 class Provider(Protocol):
     """Takes money and gives it back. Implementations never raise for what goes wrong between us and the provider."""
 
@@ -225,6 +244,19 @@ class Provider(Protocol):
 
     def find_refund(self, key: str) -> RefundOutcome | NotSeen:
         """What became of the key of a refund."""
+        ...
+
+    def keep_card(self, key: str, token: str) -> KeepOutcome:
+        """Keep the card of a one-time token. Asked again with the same key it answers for the first card.
+
+        Args:
+            key: idempotency key of at most 255 characters.
+            token: stands for the card.
+        """
+        ...
+
+    def forget_card(self, card_id: str) -> bool:
+        """Keep a card no longer; whether it is certain that the provider does not."""
         ...
 
 

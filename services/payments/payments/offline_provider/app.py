@@ -18,9 +18,16 @@ from chassis.messages import field_errors
 from kernel.card_numbers import brand_of
 from kernel.clock import Clock
 from kernel.money import Money
-from payments.offline_provider.book import Book, ChallengeOverError, KeyReusedError, KeyVoidedError
-from payments.offline_provider.cards import TEST_CARDS, Behaviour
-from payments.offline_provider.messages import ChargeRequest, RefundRequest, TokenRequest, VoidRequest, digits_of
+from payments.offline_provider.book import Book, CardRefusedError, ChallengeOverError, KeyReusedError, KeyVoidedError
+from payments.offline_provider.cards import REFUSALS, TEST_CARDS, Behaviour
+from payments.offline_provider.messages import (
+    CardRequest,
+    ChargeRequest,
+    RefundRequest,
+    TokenRequest,
+    VoidRequest,
+    digits_of,
+)
 from payments.offline_provider.webhooks import Courier, Target
 
 _MAX_BODY_BYTES = 16 * 1024
@@ -75,7 +82,7 @@ class OfflineProviderApi:
         card = _load(TokenRequest(self._book.clock.now()))
         number = digits_of(card["number"])
         brand, last4 = brand_of(number), number[-4:]
-        token = self._book.new_token(brand, last4, TEST_CARDS[number])
+        token = self._book.new_token(brand, last4, TEST_CARDS[number], (card["exp_month"], card["exp_year"]))
         expiry = {"exp_month": card["exp_month"], "exp_year": card["exp_year"]}
         return {"token": token, "brand": brand, "last4": last4, **expiry}, HTTPStatus.CREATED
 
@@ -120,6 +127,22 @@ class OfflineProviderApi:
         if charge is None:
             raise ApiError(404, "not_found", "There is no such charge.")
         return charge
+
+    def keep_card(self) -> tuple[dict[str, Any], int]:
+        self._authenticate()
+        key = _idempotency_key()
+        try:
+            return self._book.keep_card(key, _load(CardRequest())["token"]), HTTPStatus.CREATED
+        except KeyReusedError:
+            raise ApiError(409, "idempotency_key_reused", "This key was used for another card.") from None
+        except CardRefusedError as refused:
+            raise ApiError(402, refused.code, REFUSALS[refused.code]) from None
+
+    def forget_card(self, card_id: str) -> tuple[str, int]:
+        self._authenticate()
+        if not self._book.forget_card(card_id):
+            raise ApiError(404, "not_found", "There is no such card.")
+        return "", HTTPStatus.NO_CONTENT
 
     def show_challenge(self, challenge_id: str) -> Response | str:
         charge = self._book.find_challenge(challenge_id)
@@ -219,6 +242,8 @@ def create_app(
     app.add_url_rule("/charges", view_func=api.list_charges)
     app.add_url_rule("/charges/void", view_func=api.void_charge, methods=["POST"])
     app.add_url_rule("/charges/<charge_id>", view_func=api.get_charge)
+    app.add_url_rule("/cards", view_func=api.keep_card, methods=["POST"])
+    app.add_url_rule("/cards/<card_id>", view_func=api.forget_card, methods=["DELETE"])
     app.add_url_rule("/challenges/<challenge_id>", view_func=api.show_challenge)
     app.add_url_rule("/challenges/<challenge_id>", view_func=api.decide_challenge, methods=["POST"])
     app.add_url_rule("/refunds", view_func=api.create_refund, methods=["POST"])

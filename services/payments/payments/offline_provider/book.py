@@ -45,6 +45,15 @@ CREATE TABLE IF NOT EXISTS challenge (
     reference TEXT NOT NULL, brand TEXT NOT NULL, last4 TEXT NOT NULL, behaviour TEXT NOT NULL,
     url TEXT NOT NULL, expires_at TEXT NOT NULL, created_at TEXT NOT NULL
 );
+CREATE TABLE IF NOT EXISTS token_expiry (
+    token TEXT PRIMARY KEY, exp_month INTEGER NOT NULL, exp_year INTEGER NOT NULL
+);
+CREATE TABLE IF NOT EXISTS card_on_file (
+    id TEXT PRIMARY KEY, idempotency_key TEXT NOT NULL UNIQUE, token TEXT NOT NULL, brand TEXT NOT NULL,
+    last4 TEXT NOT NULL, behaviour TEXT NOT NULL, exp_month INTEGER NOT NULL, exp_year INTEGER NOT NULL,
+    created_at TEXT NOT NULL
+);
+CREATE TABLE IF NOT EXISTS forgotten (card_id TEXT PRIMARY KEY, created_at TEXT NOT NULL);
 CREATE INDEX IF NOT EXISTS refund_charge ON refund (charge_id);
 CREATE INDEX IF NOT EXISTS refund_reference ON refund (reference);
 CREATE INDEX IF NOT EXISTS charge_reference ON charge (reference);
@@ -82,6 +91,18 @@ class News:
     copy: int
     attempts: int
     event: dict[str, Any]
+
+
+class CardRefusedError(Exception):
+    """A card is not kept.
+
+    Args:
+        code: one of `REFUSALS`.
+    """
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code
 
 
 class ChallengeOverError(Exception):
@@ -128,17 +149,75 @@ class Book:
         self._connection.row_factory = sqlite3.Row
         # NORMAL with a write-ahead log: a killed process loses nothing; a power cut may, which a test book can bear.
         self._connection.executescript(f"PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; {_TABLES}")
-        for table in ("token", "charge", "challenge", "void", "refund"):
+        for table in ("token", "token_expiry", "charge", "challenge", "card_on_file", "forgotten", "void", "refund"):
             for verb in ("UPDATE", "DELETE"):
                 self._connection.executescript(_APPEND_ONLY.format(table=table, verb=verb))
         for behaviour, token in PROVIDER_TOKENS.items():
             self._add_token(token, "visa", "4242", Behaviour(behaviour), reusable=True)
 
-    def new_token(self, brand: str, last4: str, behaviour: Behaviour) -> str:
-        """A token for one charge."""
+    def new_token(self, brand: str, last4: str, behaviour: Behaviour, expiry: tuple[int, int] | None = None) -> str:
+        """A token for one charge, or for keeping the card.
+
+        Args:
+            brand, last4: what may be known of the card.
+            behaviour: what becomes of its charges.
+            expiry: its month and year; far ahead unless given.
+        """
         token = f"tok_{secrets.token_hex(16)}"
         self._add_token(token, brand, last4, behaviour, reusable=False)
+        if expiry is not None:
+            with self._transaction() as connection:
+                connection.execute("INSERT INTO token_expiry VALUES (?, ?, ?)", (token, *expiry))
         return token
+
+    def keep_card(self, key: str, token_id: str) -> dict[str, Any]:
+        """Keep the card of a token for later charges. Committed when this returns.
+
+        Args:
+            key: same key, same card.
+            token_id: of the card; a one-time token has served then.
+
+        Raises:
+            KeyReusedError: the key belongs to another token.
+            CardRefusedError: the card is no good.
+        """
+        with self._transaction() as connection:
+            known = self._one("SELECT * FROM card_on_file WHERE idempotency_key = ?", key)
+            if known is not None:
+                if known["token"] != token_id:
+                    raise KeyReusedError
+                return _card_as_json(known)
+            token = self._one("SELECT * FROM token WHERE id = ?", token_id)
+            error = self._reason_to_refuse(token)
+            if token is None or error is not None:
+                raise CardRefusedError(error or "token_unknown")
+            expiry = self._one("SELECT * FROM token_expiry WHERE token = ?", token_id)
+            row = {
+                "id": f"card_{secrets.token_hex(16)}",
+                "idempotency_key": key,
+                "token": token_id,
+                **{name: token[name] for name in ("brand", "last4", "behaviour")},
+                "exp_month": expiry["exp_month"] if expiry else 12,
+                "exp_year": expiry["exp_year"] if expiry else self.clock.now().year + 3,
+                "created_at": rfc3339(self.clock.now()),
+            }
+            connection.execute(
+                "INSERT INTO card_on_file (id, idempotency_key, token, brand, last4, behaviour, exp_month, exp_year,"
+                " created_at) VALUES (:id, :idempotency_key, :token, :brand, :last4, :behaviour, :exp_month, :exp_year,"
+                " :created_at)",
+                row,
+            )
+        return _card_as_json(row)
+
+    def forget_card(self, card_id: str) -> bool:
+        """Have a card charged no more; False if there is none."""
+        with self._transaction() as connection:
+            if self._one("SELECT id FROM card_on_file WHERE id = ?", card_id) is None:
+                return False
+            connection.execute(
+                "INSERT OR IGNORE INTO forgotten VALUES (?, ?)", (card_id, rfc3339(self.clock.now()))
+            )  # fmt: skip
+        return True
 
     def charge(
         self, key: str, request: Mapping[str, Any], base_url: str = "http://localhost"
@@ -171,7 +250,7 @@ class Book:
                 if waiting["request_hash"] != digest:
                     raise KeyReusedError
                 return self._as_it_stands(waiting), None
-            token = self._one("SELECT * FROM token WHERE id = ?", request["token"])
+            token = self._source(request["token"])
             error = self._reason_to_refuse(token)
             row = {
                 "id": f"ch_{secrets.token_hex(16)}",
@@ -378,11 +457,23 @@ class Book:
         given_back = given["total"] if given else 0
         return "refund_exceeds_charge" if request["amount_minor"] > charge["amount_minor"] - given_back else None
 
-    def _reason_to_refuse(self, token: sqlite3.Row | None) -> str | None:
+    def _source(self, source_id: str) -> sqlite3.Row | Mapping[str, Any] | None:
+        """A token, or a card that is kept, which can be charged any number of times."""
+        card = self._one("SELECT * FROM card_on_file WHERE id = ?", source_id)
+        if card is None:
+            return self._one("SELECT * FROM token WHERE id = ?", source_id)
+        if self._one("SELECT * FROM forgotten WHERE card_id = ?", source_id):
+            return None
+        return {**dict(card), "reusable": True}
+
+    def _reason_to_refuse(self, token: sqlite3.Row | Mapping[str, Any] | None) -> str | None:
         if token is None:
             return "token_unknown"
+        now = self.clock.now()
+        if "exp_year" in dict(token) and (token["exp_year"], token["exp_month"]) < (now.year, now.month):
+            return "expired_card"
         if not token["reusable"]:
-            for table in ("charge", "challenge"):
+            for table in ("charge", "challenge", "card_on_file"):
                 if self._one(f"SELECT id FROM {table} WHERE token = ? LIMIT 1", token["id"]):  # noqa: S608  # ours
                     return "token_already_used"
             if self.clock.now() - datetime.fromisoformat(token["created_at"]) > self._token_lifetime:
@@ -468,6 +559,10 @@ def _waiting(challenge: sqlite3.Row | Mapping[str, Any]) -> dict[str, Any]:
         "error": None,
         "next_action": {"type": "redirect", "url": challenge["url"], "expires_at": challenge["expires_at"]},
     }
+
+
+def _card_as_json(row: sqlite3.Row | Mapping[str, Any]) -> dict[str, Any]:
+    return {name: row[name] for name in ("id", "idempotency_key", "brand", "last4", "exp_month", "exp_year")}
 
 
 def _refund_as_json(row: sqlite3.Row | Mapping[str, Any]) -> dict[str, Any]:

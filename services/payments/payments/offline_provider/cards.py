@@ -39,6 +39,7 @@ PROVIDER_TOKENS: dict[str, str] = {str(behaviour): f"tok_test_{behaviour}" for b
 REFUSALS: dict[str, str] = {
     "card_declined": "The card was declined.",
     "insufficient_funds": "The card has insufficient funds.",
+    "expired_card": "The card has expired.",
     "token_already_used": "The token was used before; it is good for one charge.",
     "token_expired": "The token is too old.",
     "token_unknown": "There is no such token.",

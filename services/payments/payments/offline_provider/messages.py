@@ -55,6 +55,12 @@ class VoidRequest(RequestSchema):
     idempotency_key = PlainString(required=True, max_length=255)
 
 
+class CardRequest(RequestSchema):
+    """Which card to keep."""
+
+    token = PlainString(required=True, max_length=255)
+
+
 class ChargeRequest(RequestSchema):
     """What to charge."""
 

@@ -7,17 +7,19 @@ import time
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
+from urllib.parse import quote
 
 import requests
 from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
 
 from kernel.money import Money
-from payments.domain.provider import LONGEST_PAUSE_S, NotSeen, Outcome, RefundOutcome, Unknown
+from payments.domain.provider import LONGEST_PAUSE_S, KeepOutcome, NotSeen, Outcome, RefundOutcome, Unknown
 from payments.providers.offline_answers import (
     outcome_of_charge,
     outcome_of_find,
     outcome_of_find_refund,
+    outcome_of_keep,
     outcome_of_refund,
     outcome_of_void,
 )
@@ -104,6 +106,17 @@ class OfflineProvider:
         answer = self._ask(self._prepared("GET", "/refunds", params={"idempotency_key": key}))
         return answer if isinstance(answer, Unknown) else outcome_of_find_refund(key, *answer)
 
+    def keep_card(self, key: str, token: str) -> KeepOutcome:
+        """See `payments.domain.provider.Provider`."""
+        request = self._prepared("POST", "/cards", json={"token": token}, headers={"Idempotency-Key": key})
+        answer = self._ask(request)
+        return answer if isinstance(answer, Unknown) else outcome_of_keep(key, *answer)
+
+    def forget_card(self, card_id: str) -> bool:
+        """See `payments.domain.provider.Provider`."""
+        answer = self._ask(self._prepared("DELETE", f"/cards/{quote(card_id, safe='')}"))
+        return not isinstance(answer, Unknown) and answer[0] in (204, 404)
+
     def _prepared(self, method: str, path: str, **parts: Any) -> requests.PreparedRequest:
         return self._session.prepare_request(requests.Request(method, self._url + path, **parts))
 
@@ -118,7 +131,8 @@ class OfflineProvider:
                 wait = _retry_after_s(response.headers.get("Retry-After", ""))
                 self._asks_again_at = time.monotonic() + wait
                 return Unknown(f"status {response.status_code}", wait)
-            return response.status_code, json.loads(response.content) if response.status_code < 500 else None
+            has_body = response.status_code < 500 and response.content
+            return response.status_code, json.loads(response.content) if has_body else None
         except requests.Timeout:
             return Unknown("timeout")
         except (requests.RequestException, ValueError, RecursionError) as error:

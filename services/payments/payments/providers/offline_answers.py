@@ -12,6 +12,8 @@ from payments.domain.provider import (
     Captured,
     Card,
     Declined,
+    KeepOutcome,
+    KeptCard,
     NotSeen,
     Outcome,
     Refunded,
@@ -67,6 +69,13 @@ class _VoidAnswer(TolerantSchema):
     charge = fields.Nested(_Charge, required=True, allow_none=True)
 
 
+class _KeptCard(_Card):
+    id = PlainString(required=True, max_length=64)
+    idempotency_key = PlainString(required=True, max_length=255)
+    exp_month = StrictInteger(required=True, validate=validate.Range(min=1, max=12))
+    exp_year = StrictInteger(required=True, validate=validate.Range(min=2000, max=2099))
+
+
 class _Refund(TolerantSchema):
     id = PlainString(required=True, max_length=64)
     idempotency_key = PlainString(required=True, max_length=255)
@@ -83,7 +92,7 @@ class _Refunds(TolerantSchema):
 
 # made once: making one takes longer than reading an answer with it
 _CHARGE, _CHARGES, _REFUSAL, _VOID_ANSWER = _Charge(), _Charges(), _Refusal(), _VoidAnswer()
-_REFUND, _REFUNDS = _Refund(), _Refunds()
+_REFUND, _REFUNDS, _KEPT_CARD = _Refund(), _Refunds(), _KeptCard()
 
 
 def outcome_of_charge(key: str, status: int, body: Any) -> Outcome:
@@ -189,3 +198,18 @@ def _read_refund(key: str, refund: dict[str, Any]) -> RefundOutcome:
     if refund["status"] == "succeeded" and not refund["error"]:
         return Refunded(refund["id"], Money(refund["amount_minor"], refund["currency"]), refund["created_at"])
     return Unknown("a refund that contradicts itself")
+
+
+def outcome_of_keep(key: str, status: int, body: Any) -> KeepOutcome:
+    """What an answer to ``POST /cards`` means."""
+    try:
+        if status in (200, 201):
+            kept = _KEPT_CARD.load(body)
+            if kept["idempotency_key"] != key:
+                return Unknown("another key's card")
+            return KeptCard(kept["id"], Card(kept["brand"], kept["last4"]), kept["exp_month"], kept["exp_year"])
+        if status == 402 or status in _REFUSED_FOR_GOOD:
+            return Declined(_REFUSAL.load(body)["error"]["code"])
+    except ValidationError:
+        return Unknown(f"garbage with status {status}")
+    return Unknown(f"status {status}")

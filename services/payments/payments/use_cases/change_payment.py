@@ -18,6 +18,7 @@ from payments.domain.remittances import METHODS
 from payments.domain.states import State
 from payments.use_cases.get_intent import get_intent
 from payments.use_cases.issue_instructions import dates_of, first_instructions, tell_payer
+from payments.use_cases.payment_methods import choose
 from payments.use_cases.record_outcome import record_outcome
 from payments.use_cases.settle_payments import settle_attempt
 
@@ -46,6 +47,7 @@ def change_payment(
     round: int,
     attempt_id: str,
     provider_token: str | None = None,
+    payment_method_id: str | None = None,
 ) -> dict[str, Any]:
     """Give the card up that is under way for an order, and pay by another card, or await a wire or check.
 
@@ -60,14 +62,15 @@ def change_payment(
         payer: for whom, who asked, and whom to write to.
         round: 1 for the first change of the order, and one more with each.
         attempt_id: the caller's name for the try by card; also the provider idempotency key.
-        provider_token: the other card.
+        provider_token, payment_method_id: the other card, one of the two.
 
     Returns:
         The intent: `captured`, by the first card if that was faster than its void; `failed`; `requires_action` with
         its `instructions`; `processing` while the provider has not answered, or waits for the payer.
 
     Raises:
-        Refusal: `not_found` for another organisation; `payment_method_unavailable`; `amount_differs`.
+        Refusal: `not_found` for another organisation; `payment_method_unavailable`; `amount_differs`;
+            `card_expired`.
     """
     if caller is not None and caller.organization_id != payer["organization_id"]:
         raise not_found("order")
@@ -87,7 +90,7 @@ def change_payment(
             break
         try:
             with app.database.transaction() as tx:
-                new = _begin(app, tx, values, payer, (attempt_id, provider_token))
+                new = _begin(app, tx, values, payer, (attempt_id, provider_token, payment_method_id))
                 due = None if new is not None else storage.claim_due_attempt(tx, app.lease, order_id)
         except _SlippedInError:
             continue
@@ -107,13 +110,16 @@ def _check(known: Row | None, values: dict[str, Any]) -> None:
 
 
 def _begin(
-    app: App, tx: Transaction, values: dict[str, Any], payer: dict[str, str], card: tuple[str, str | None]
+    app: App, tx: Transaction, values: dict[str, Any], payer: dict[str, str], card: tuple[str, str | None, str | None]
 ) -> Attempt | None:
     """The attempt to charge now; None if there is none: money is awaited, or the round began before."""
     intent_id = _begin_intent(app, tx, values, payer)
-    attempt_id, token = card
-    if intent_id is None or token is None:
+    attempt_id, token, method_id = card
+    if intent_id is None or values["method"] != "card":
         return None
+    if method_id is not None:
+        token = choose(tx, method_id, values["organization_id"])["provider_card_id"]
+    assert token is not None, "the request has one of the two"
     amount = Money(values["amount_minor"], values["currency"])
     attempt = Attempt(attempt_id, intent_id, values["order_id"], attempt_id, token, amount, checks=0)
     storage.add_attempt(tx, attempt, app.lease, values["round"])

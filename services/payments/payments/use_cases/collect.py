@@ -9,13 +9,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from chassis.persistence import IntegrityError
-from kernel.errors import conflict, invalid, not_found
+from kernel.errors import Kind, Refusal, conflict, invalid, not_found
 from kernel.ids import new_id
 from kernel.money import Money
 from payments import storage
 from payments.domain.provider import Attempt, Captured
 from payments.domain.states import State
 from payments.use_cases.get_intent import get_intent
+from payments.use_cases.payment_methods import choose
 from payments.use_cases.record_outcome import record_outcome
 from payments.use_cases.settle_payments import settle_attempt
 
@@ -51,22 +52,21 @@ def collect(
         method: ``card``.
         payer: for whom (organization_id) and who asked (user_id).
         provider_token: the card, as the provider named it to the browser.
-        payment_method_id: a saved card; there are none yet.
+        payment_method_id: a saved card instead.
 
     Returns:
         The intent: `captured`, `failed` with its `decline`, or `processing` while the provider's answer is not known.
 
     Raises:
-        Refusal: `not_found` for another organisation; `payment_method_unknown`; `amount_differs` if the order was
-            to be collected with another amount before.
+        Refusal: `not_found` for another organisation; `payment_method_unknown`, `card_expired`; `amount_differs` if the
+            order was to be collected with another amount before.
     """
     if caller is not None and caller.organization_id != payer["organization_id"]:
         raise not_found("order")
-    if provider_token is None or payment_method_id is not None:
-        raise invalid("payment_method_unknown", "There is no such saved card. Enter the card.", "payment_method_id")
+    token = _token(app, order_id, payer["organization_id"], provider_token, payment_method_id)
     wanted = Money(amount["amount_minor"], amount["currency"])
     intent_id, key = new_id("pay"), new_id("att")
-    attempt = Attempt(key, intent_id, order_id, key, provider_token, wanted, checks=0)
+    attempt = Attempt(key, intent_id, order_id, key, token, wanted, checks=0)
     known_as = {"order_number": order_number, "method": method}
     due = None
     if _begin(app, attempt, payer, known_as):
@@ -79,6 +79,21 @@ def collect(
     if due is not None:
         settle_attempt(app, due)
     return get_intent(app, caller, order_id=order_id)
+
+
+def _token(app: App, order_id: str, organization_id: str, token: str | None, method_id: str | None) -> str:
+    """What stands for the card at the provider. A payment that has begun goes on with what it began with."""
+    if token is not None and method_id is None:
+        return token
+    with app.database.reading() as reader:
+        try:
+            return str(choose(reader, method_id or "", organization_id)["provider_card_id"])
+        except Refusal as refusal:
+            if storage.find_intent(reader, order_id) is not None:
+                return ""
+            if refusal.kind is not Kind.NOT_FOUND:
+                raise
+    raise invalid("payment_method_unknown", "There is no such saved card. Enter the card.", "payment_method_id")
 
 
 def _captured(attempt: Attempt, captured: Captured) -> dict[str, Any]:
