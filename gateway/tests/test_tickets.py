@@ -35,6 +35,7 @@ def test_done_or_still_to_be_done(send: Send, rpc: FakeRpc, documented: Check, m
         assert answer.headers.get("Location") == (f"/v1/tickets/{TICKET['id']}" if located else None)
         assert answer.headers.get("Retry-After") == ("1" if status == 202 else None)
         assert rpc.last(f"support.{method}").data["idempotency_key"] == "k1"
+        assert rpc.last(f"support.{method}").timeout_s > 5.0, "support itself waits that long for credits"
 
 
 @pytest.mark.parametrize(

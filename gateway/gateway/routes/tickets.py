@@ -8,7 +8,7 @@ from flask import Response
 
 from gateway import inputs, outputs
 from gateway.audit import audited, note
-from gateway.web import Blueprint, answer, ask, given, needs_key, page, replayed
+from gateway.web import Blueprint, answer, ask, backend, given, needs_key, page, replayed
 
 routes = Blueprint("Tickets", __name__, url_prefix="/v1/tickets", description="Support, paid in credits by the minute.")
 staff_routes = Blueprint(
@@ -37,7 +37,7 @@ def preflight(query: dict[str, Any]) -> Response:
 @routes.arguments(inputs.NewTicket())
 def open_ticket(body: dict[str, Any], idempotency_key: str) -> Response:
     """Open a ticket. It holds credits up to the cap; nothing beyond is debited without another yes."""
-    return _answered(ask("support", "open_ticket", {**body, "idempotency_key": idempotency_key}), located=True)
+    return _answered(_move("open_ticket", {**body, "idempotency_key": idempotency_key}), located=True)
 
 
 @routes.route("", methods=["GET"])
@@ -97,7 +97,7 @@ def add_time(body: dict[str, Any], ticket_id: str, idempotency_key: str) -> Resp
 def answer_overrun(body: dict[str, Any], ticket_id: str, idempotency_key: str) -> Response:
     """Say yes or no to the credits that the ticket needs beyond its cap. After a no, that time is written off."""
     wish = {**given(body), "id": ticket_id, "idempotency_key": idempotency_key}
-    return _answered(ask("support", "answer_overrun", wish))
+    return _answered(_move("answer_overrun", wish))
 
 
 @routes.route("/<id:ticket_id>/close", methods=["POST"])
@@ -108,7 +108,7 @@ def answer_overrun(body: dict[str, Any], ticket_id: str, idempotency_key: str) -
 @routes.arguments(inputs.Nothing(), required=False)
 def close(_body: dict[str, Any], ticket_id: str, idempotency_key: str) -> Response:
     """Close a ticket. Customers may as long as support has not begun; then it costs nothing."""
-    return _answered(ask("support", "close_ticket", {"id": ticket_id, "idempotency_key": idempotency_key}))
+    return _answered(_move("close_ticket", {"id": ticket_id, "idempotency_key": idempotency_key}))
 
 
 @routes.route("/<id:ticket_id>/reopen", methods=["POST"])
@@ -119,7 +119,7 @@ def close(_body: dict[str, Any], ticket_id: str, idempotency_key: str) -> Respon
 @routes.arguments(inputs.ReopenedTicket())
 def reopen(body: dict[str, Any], ticket_id: str, idempotency_key: str) -> Response:
     """Open a ticket again that was closed a short while ago; it holds credits anew."""
-    return _answered(ask("support", "reopen_ticket", {**body, "id": ticket_id, "idempotency_key": idempotency_key}))
+    return _answered(_move("reopen_ticket", {**body, "id": ticket_id, "idempotency_key": idempotency_key}))
 
 
 @routes.route("/<id:ticket_id>/defect", methods=["POST"])
@@ -132,7 +132,7 @@ def reopen(body: dict[str, Any], ticket_id: str, idempotency_key: str) -> Respon
 def give_back_defect(body: dict[str, Any], ticket_id: str, idempotency_key: str) -> Response:
     """For support: it was a mistake of ours. Nothing is debited, and what was comes back."""
     note(ticket_id=ticket_id, **body)
-    return _answered(ask("support", "give_back_defect", {**body, "id": ticket_id, "idempotency_key": idempotency_key}))
+    return _answered(_move("give_back_defect", {**body, "id": ticket_id, "idempotency_key": idempotency_key}))
 
 
 @staff_routes.route("", methods=["GET"])
@@ -152,6 +152,11 @@ def get_any(ticket_id: str) -> Response:
     """Any organisation's ticket. Its comments are at /v1/tickets/{id}/comments, internal ones included."""
     note(ticket_id=ticket_id)
     return answer(ask("support", "get_any_ticket", {"id": ticket_id}))
+
+
+def _move(method: str, wish: dict[str, Any]) -> dict[str, Any]:
+    """Ask for what credits has a part in: support waits for credits, and is waited for longer than that."""
+    return ask("support", method, wish, timeout_s=backend().settings.checkout_timeout_s)
 
 
 def _answered(reply: dict[str, Any], *, located: bool = False) -> Response:

@@ -35,8 +35,11 @@ _RESTART_AFTER_S = 0.3
 #: Attempts at an event come soon, so that a test of two seconds of trouble does not take a minute. All of them are
 #: delays that `punchcard topology` declares.
 _RETRY_DELAYS_S = "1,1,1,1,5,5,15,60,300"
-#: For the same reason an order whose process died is resumed after six seconds, not ten to thirty.
-_RESUMPTION = {"CART_COLLECT_TIMEOUT_S": "5", "CART_RESUME_AFTER_S": "6", "CART_RESUME_AT_MOST_S": "6"}
+#: For the same reason an order or ticket whose process died is resumed after six seconds, not ten to thirty.
+_RESUMPTION = {
+    "CART_COLLECT_TIMEOUT_S": "5", "CART_RESUME_AFTER_S": "6", "CART_RESUME_AT_MOST_S": "6",
+    "SUPPORT_RESUME_AFTER_S": "6", "SUPPORT_RESUME_AT_MOST_S": "6",
+}  # fmt: skip
 
 
 class FaultyStore(Store):
