@@ -20,7 +20,7 @@ help: ## this list
 run: $(VENV)/.runtime ## the whole store in one process on http://127.0.0.1:8000 (PORT=... for another port)
 	@PORT=$(PORT) exec $(BIN)/punchcard run
 
-demo: $(VENV)/.runtime ## in a second terminal: buy a support credit card, read the mail, claim it
+demo: $(VENV)/.runtime ## in a second terminal: a customer buys a card for somebody else, a reseller buys for two customers
 	@$(BIN)/punchcard demo
 
 mails: $(VENV)/.runtime ## every mail that the store sends as files one can open, in .run/mails

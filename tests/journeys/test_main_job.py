@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
@@ -166,3 +168,14 @@ def test_an_api_key_acts_for_its_organization(store: Store) -> None:
     key = store.demo["api_keys"][0]["key"]
     mine = ada.ask("GET", "/v1/organization", headers={"Authorization": f"Bearer {key}"})
     assert mine.json()["name"] == "Acme Telephony"
+
+
+def test_the_demo_walks_through_both_stories(store: Store) -> None:
+    walked = subprocess.run(
+        [sys.executable, "-m", "punchcard", "demo", "--file", str(store.folder / "demo.json")],
+        capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert walked.returncode == 0, walked.stdout + walked.stderr
+    assert "Globex Clinics claimed it: 120 credits" in walked.stdout
+    assert "Hooli Freight tries to claim it: card_not_for_you" in walked.stdout
+    assert "Umbrella Foods claimed it: 300 credits" in walked.stdout
