@@ -99,6 +99,8 @@ class Facts:
     brought: list[dict[str, Any]]
     bound: list[dict[str, Any]]
     deliveries: list[dict[str, Any]]
+    tickets: list[dict[str, Any]] = field(default_factory=list)
+    holds: list[dict[str, Any]] = field(default_factory=list)
     ledger: list[dict[str, Any]] = field(default_factory=list)
     totals: dict[str, int] = field(default_factory=dict)
     messaging: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -202,6 +204,8 @@ def collect(client: Client, book: Book | None = None, depths: Depths | None = No
         brought=_pages(client, "credits", "order_facts"),
         bound=_pages(client, "accounts", "order_facts"),
         deliveries=_pages(client, "notifications", "list_deliveries", _MAILS_PAGE),
+        tickets=_pages(client, "support", "ticket_facts"),
+        holds=_pages(client, "credits", "hold_facts"),
         ledger=ledger["breaks"],
         totals=ledger["totals"],
         messaging={name: client.call(name, "messaging_state", {}, timeout_s=_TIMEOUT_S) for name in SERVICES},
@@ -223,6 +227,7 @@ def find_breaks(facts: Facts, watched_s: float = 0.0) -> list[Break]:
     return sorted(
         [
             *_order_breaks(facts), *_money_breaks(facts), *_credit_breaks(facts), *_refund_breaks(facts),
+            *_ticket_breaks(facts),
             *_mail_breaks(facts), *_still(facts, watched_s),
         ]
     )  # fmt: skip
@@ -335,6 +340,20 @@ def _refund_breaks(facts: Facts) -> Iterator[Break]:
     said = {order_id: refund["taken_back"] or 0 for order_id, refund in refunds.items()}
     yield from _differences("refund_took_its_credits_back", said, taken)
     yield from _differences("refunded_order_leaves_no_credits", {}, left)
+
+
+def _ticket_breaks(facts: Facts) -> Iterator[Break]:
+    """Every ticket has the hold that it says, and was debited what its holds have spent."""
+    for ticket in facts.tickets:
+        if ticket["step"] is not None:
+            yield Break(f"ticket_goes_on:{ticket['step']}", ticket["ticket_id"], 0, 1)
+    said = {"held": "held", "spent": "debited", "given_back": "given_back"}
+    for name, field_name in said.items():
+        found: Counter[str] = Counter()
+        for hold in facts.holds:
+            found[hold["cause"].partition("/")[0]] += hold[name]
+        expected = {ticket["ticket_id"]: ticket[field_name] for ticket in facts.tickets}
+        yield from _differences(f"ticket_and_its_holds_agree:{name}", expected, found)
 
 
 def _line(order: Mapping[str, Any], line: Mapping[str, Any]) -> str:

@@ -72,6 +72,15 @@ class FakeStore:
         self.deliveries: list[Any] = [
             {"kind": kind, "cause": f"{kind}:{subject}", "state": "sent"} for kind, subject in causes
         ]
+        self.tickets: list[Any] = [
+            {"ticket_id": "tkt_1", "step": None, "held": 60, "debited": 45, "given_back": 0},
+            {"ticket_id": "tkt_2", "step": None, "held": 0, "debited": 10, "given_back": 10},
+        ]
+        self.holds: list[Any] = [
+            {"cause": "tkt_1/2", "held": 60, "spent": 0, "given_back": 0},
+            {"cause": "tkt_1/1", "held": 0, "spent": 45, "given_back": 0},
+            {"cause": "tkt_2/1", "held": 0, "spent": 10, "given_back": 10},
+        ]
         self.ledger: list[Any] = []
         self.totals = {
             "brought": 900,
@@ -103,8 +112,10 @@ class FakeStore:
             return self.messaging[service]
         if method == "reconcile":
             return {"breaks": self.ledger, "totals": self.totals}
-        lists = {"cart": self.orders, "payments": self.intents, "credits": self.brought, "accounts": self.bound,
-                 "notifications": self.deliveries}  # fmt: skip
+        if method == "hold_facts":
+            return {"items": copy.deepcopy(self.holds), "next": None}
+        lists = {"support": self.tickets, "cart": self.orders, "payments": self.intents, "credits": self.brought,
+                 "accounts": self.bound, "notifications": self.deliveries}  # fmt: skip
         assert data is not None
         start = int(data["cursor"] or 0)
         end = start + min(self.page_size, data["limit"])
@@ -429,3 +440,20 @@ def test_a_broker_that_is_away_is_no_break(monkeypatch: pytest.MonkeyPatch, caps
     monkeypatch.setenv("IDENTITY_SIGNING_KEY", new_key())
     assert main(["reconcile"]) == 2
     assert "could not be asked" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("hold", "ticket", "found"),
+    [
+        ({"held": 50}, {}, Break("ticket_and_its_holds_agree:held", "tkt_1", 60, 50)),
+        ({"spent": 1}, {}, Break("ticket_and_its_holds_agree:spent", "tkt_1", 45, 46)),
+        ({"given_back": 1}, {}, Break("ticket_and_its_holds_agree:given_back", "tkt_1", 0, 1)),
+        ({"cause": "tkt_0/1", "held": 0, "spent": 7}, {"held": 0},
+         Break("ticket_and_its_holds_agree:spent", "tkt_0", 0, 7)),
+        ({}, {"step": "settle"}, Break("ticket_goes_on:settle", "tkt_1", 0, 1)),
+    ],
+)  # fmt: skip
+def test_tickets_and_their_holds(store: FakeStore, hold: dict[str, Any], ticket: dict[str, Any], found: Break) -> None:
+    store.holds[0].update(hold)
+    store.tickets[0].update(ticket)
+    assert store.reconcile().breaks == [found]

@@ -618,6 +618,22 @@ class CardExpiring(CardEnded):
     expires_at = UtcDateTime(required=True)
 
 
+class HoldFact(Schema):
+    """What a hold has, and what it had."""
+
+    cause = _string()
+    held = StrictInteger(required=True)
+    spent = StrictInteger(required=True)
+    given_back = StrictInteger(required=True)
+
+
+class HoldFacts(Schema):
+    """A page of all holds."""
+
+    items = fields.List(fields.Nested(HoldFact), required=True)
+    next = _string(allow_none=True)
+
+
 class HoldChanged(Schema):
     """A hold as it is now: ``credits.hold_placed.v1`` (also when it was raised), ``hold_settled.v1``,
     ``hold_given_back.v1``.
@@ -903,6 +919,10 @@ RPC_EXAMPLES: dict[str, dict[str, Any]] = {
     "give_back_hold": {
         "request": {"cause": "tkt_01K0/1", "memo": "Ticket T-1001 was a defect"},
         "reply": {**_HOLD, "spent": 45, "given_back": 45, "state": "settled", "balance": 540},
+    },
+    "hold_facts": {
+        "request": {"limit": 500, "cursor": None},
+        "reply": {"items": [{"cause": "tkt_01K0/1", "held": 0, "spent": 45, "given_back": 0}], "next": None},
     },
     "take_back_order": {
         "request": {"refund_id": "rfd_01K0", "order_id": "ord_01K0", "claimed": "refuse"},

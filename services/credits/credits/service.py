@@ -24,6 +24,7 @@ from credits.use_cases.get_balance import get_balance
 from credits.use_cases.get_card import get_card
 from credits.use_cases.grant_credits import grant_credits
 from credits.use_cases.hold_credits import hold_credits, raise_hold
+from credits.use_cases.hold_facts import hold_facts
 from credits.use_cases.list_cards import list_cards
 from credits.use_cases.list_entries import list_entries
 from credits.use_cases.order_facts import order_facts
@@ -139,6 +140,10 @@ class CreditsService(Service):
     def reconcile(self, call: Call) -> dict[str, Any]:
         call.caller.require("finance", "support", "superuser")
         return {"breaks": reconcile(self.app), "totals": credit_totals(self.app)}
+
+    @rpc(request=messages.OrderFactsPage(), reply=messages.HoldFacts())
+    def hold_facts(self, call: Call) -> dict[str, Any]:
+        return hold_facts(self.app, call.caller, **call.data)
 
     @rpc(request=messages.OrderFactsPage(), reply=messages.OrderFacts())
     def order_facts(self, call: Call) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from credits.storage.tables import CREDIT_HOLD, LEDGER_TRANSACTION, LOT_USE
 from credits.use_cases.expire_credits import expire_credits
 from credits.use_cases.get_balance import get_balance
 from credits.use_cases.hold_credits import hold_credits, raise_hold
+from credits.use_cases.hold_facts import hold_facts
 from credits.use_cases.list_entries import list_entries
 from credits.use_cases.order_facts import order_facts
 from credits.use_cases.reconcile import credit_totals, reconcile
@@ -300,3 +301,18 @@ def test_holds_spends_and_settlements_at_once_keep_every_credit(postgres_desk, l
         list(threads.map(work, range(24)))
     assert get_balance(desk.app, desk.acme)["held"] == 0
     assert all_is_well(desk)
+
+
+def test_what_every_hold_has_is_for_staff(desk, line):
+    desk.pay(line("lin_a", credits=100))
+    hold(desk, 60)
+    hold(desk, 10, cause="tkt_2/1")
+    settle(desk, 45)
+    give_back(desk)
+    page = hold_facts(desk.app, desk.support, limit=1, cursor=None)
+    rest = hold_facts(desk.app, desk.support, limit=5, cursor=page["next"])
+    assert page["items"] + rest["items"] == [
+        {"cause": "tkt_2/1", "held": 10, "spent": 0, "given_back": 0},
+        {"cause": "tkt_1/1", "held": 0, "spent": 45, "given_back": 45},
+    ]
+    assert refused(lambda: hold_facts(desk.app, desk.acme, limit=1, cursor=None)).code == "forbidden"

@@ -304,6 +304,30 @@ class Comments(TolerantSchema):
     next = fields.String(required=True, allow_none=True)
 
 
+class TicketFactsPage(RequestSchema):
+    """A page of all tickets, for staff."""
+
+    limit = StrictInteger(load_default=100, validate=validate.Range(min=1, max=500))
+    cursor = fields.String(allow_none=True, load_default=None, validate=validate.Length(max=200))
+
+
+class TicketFact(TolerantSchema):
+    """Where a ticket's credits are; `step`: what credits is being asked."""
+
+    ticket_id = fields.String(required=True)
+    step = fields.String(required=True, allow_none=True)
+    held = StrictInteger(required=True)
+    debited = StrictInteger(required=True)
+    given_back = StrictInteger(required=True)
+
+
+class TicketFacts(TolerantSchema):
+    """A page of them, newest first."""
+
+    items = fields.List(fields.Nested(TicketFact), required=True)
+    next = fields.String(required=True, allow_none=True)
+
+
 # --- what others say ---
 
 
@@ -545,6 +569,13 @@ RPC_EXAMPLES: dict[str, dict[str, Any]] = {
             "cursor": None,
         },
         "reply": {"items": [_SUMMARY], "next": None},
+    },
+    "ticket_facts": {
+        "request": {"limit": 500, "cursor": None},
+        "reply": {
+            "items": [{"ticket_id": "tkt_01K0", "step": None, "held": 60, "debited": 0, "given_back": 0}],
+            "next": None,
+        },
     },
     "list_comments": {
         "request": {"id": "tkt_01K0", "limit": 20, "cursor": None},

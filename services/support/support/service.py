@@ -19,6 +19,7 @@ from support.use_cases.open_ticket import open_ticket
 from support.use_cases.preflight import preflight
 from support.use_cases.proceed import resume_tickets
 from support.use_cases.reopen_ticket import reopen_ticket
+from support.use_cases.ticket_facts import ticket_facts
 
 
 class SupportService(Service):
@@ -92,6 +93,11 @@ class SupportService(Service):
     def reopen_ticket(self, call: Call) -> dict[str, Any]:
         """Open a closed ticket again."""
         return reopen_ticket(self.app, call.caller, **call.data)
+
+    @rpc(request=messages.TicketFactsPage(), reply=messages.TicketFacts())
+    def ticket_facts(self, call: Call) -> dict[str, Any]:
+        """Where every ticket's credits are; for staff, who reconcile."""
+        return ticket_facts(self.app, call.caller, **call.data)
 
     @every(2.0)
     def resume_tickets(self) -> None:

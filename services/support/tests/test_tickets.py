@@ -351,3 +351,15 @@ def test_asked_again_under_its_key_everything_answers_as_at_first(desk: Any) -> 
     assert (desk.bus.balance, len(desk.events("ticket_opened"))) == (500, 2)
     reused = desk.refused(desk.customer, "open_ticket", idempotency_key="open_ticket", **desk.opening(cap_credits=1))
     assert reused.code == "idempotency_key_reused"
+
+
+def test_where_every_tickets_credits_are_is_for_staff(desk: Any, ticket: str) -> None:
+    desk.work(ticket, 45)
+    desk.ask(desk.staff, "close_ticket", id=ticket)
+    desk.ask(desk.staff, "give_back_defect", id=ticket, reason="Ours")
+    other = desk.ticket()
+    assert desk.ask(desk.staff, "ticket_facts")["items"] == [
+        {"ticket_id": other, "step": None, "held": 60, "debited": 0, "given_back": 0},
+        {"ticket_id": ticket, "step": None, "held": 0, "debited": 45, "given_back": 45},
+    ]
+    assert desk.refused(desk.customer, "ticket_facts").code == "forbidden"

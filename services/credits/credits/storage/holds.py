@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 
 from chassis.persistence import Reader, Row, Transaction
+from chassis.persistence.paging import page
 from credits.domain.drawing import Lot
 from credits.domain.holds import HeldLot
 from credits.storage.tables import CREDIT_HOLD, LEDGER_TRANSACTION, LOT_USE, POSTING, REVERSED_ORDER
@@ -34,6 +35,15 @@ def held_by(reader: Reader, organization_id: str) -> int:
         CREDIT_HOLD.c.organization_id == organization_id, CREDIT_HOLD.c.settled_at.is_(None)
     )
     return int(reader.scalar(held))
+
+
+def page_of_holds(reader: Reader, limit: int, cursor: str | None) -> tuple[Sequence[Row], str | None]:
+    """A page of all holds, newest first.
+
+    Raises:
+        Refusal: `invalid_cursor`.
+    """
+    return page(reader, sa.select(CREDIT_HOLD), CREDIT_HOLD.c.id, limit, cursor)
 
 
 def lots_of(reader: Reader, account_id: str) -> list[HeldLot]:
