@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import date
 from typing import Any
 
 from marshmallow import ValidationError, fields, validate, validates_schema
@@ -138,6 +139,23 @@ class PageQuery(RequestSchema):
 
     limit = QueryInteger(load_default=20, validate=validate.Range(min=1, max=100))
     cursor = PlainString(max_length=200)
+
+
+def _day(name: str, about: str) -> fields.Date:
+    within = validate.Range(min=date(1970, 1, 1), max=date(9998, 12, 31))
+    return fields.Date(data_key=name, format="iso", validate=within, metadata={"description": about})
+
+
+class EntryQuery(PageQuery):
+    """Entries of some days, in UTC; or all."""
+
+    first_day = _day("from", "The first day")
+    last_day = _day("to", "The last day")
+
+    @validates_schema
+    def _in_order(self, data: dict[str, Any], **options: Any) -> None:
+        if "first_day" in data and "last_day" in data and data["first_day"] > data["last_day"]:
+            raise ValidationError("The first day is after the last one.", "from")
 
 
 class DeploymentQuery(PageQuery):

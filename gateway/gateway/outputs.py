@@ -402,6 +402,80 @@ class Entry(Schema):
     )
 
 
+class TracedCard(Schema):
+    """The card that credits came on."""
+
+    id = _TEXT(required=True)
+    number_masked = _TEXT(required=True)
+    state = _TEXT(required=True)
+    credits = _NUMBER(required=True)
+    issued_at = _WHEN(required=True)
+    claimed_at = _maybe(_WHEN)
+    issuer = fields.Nested(Party, required=True)
+    split_from = fields.List(
+        _TEXT(), required=True, metadata={"description": "The cards it was split off, up to the one that was bought"}
+    )
+
+
+class TracedPayment(Schema):
+    """How the order was paid."""
+
+    id = _maybe(_TEXT)
+    method = _TEXT(required=True)
+    state = _maybe(_TEXT)
+    card = fields.Nested(CardOnFile, allow_none=True, required=True)
+
+
+class TracedOrder(Schema):
+    """The order that credits came of. What your role may not see is null."""
+
+    id = _TEXT(required=True)
+    line_id = _TEXT(required=True)
+    number = _maybe(_TEXT)
+    placed_at = _maybe(_WHEN)
+    paid_at = _maybe(_WHEN)
+    purchase_order_number = _maybe(_TEXT)
+    line = fields.Nested(OrderLine, allow_none=True, required=True)
+    total = money(allow_none=True, required=True)
+    payment = fields.Nested(TracedPayment, allow_none=True, required=True)
+
+
+class TracedSource(Schema):
+    """Credits that came together: how many of them the entry moved, and where they came from."""
+
+    entry_id = _TEXT(required=True, metadata={"description": "The entry that brought them"})
+    kind = _TEXT(required=True)
+    credits = _NUMBER(required=True, metadata={"description": "Negative if they went"})
+    memo = _TEXT(required=True)
+    occurred_at = _WHEN(required=True)
+    expires_at = _maybe(_WHEN)
+    free = fields.Boolean(required=True, metadata={"description": "Given by staff rather than bought"})
+    card = fields.Nested(TracedCard, allow_none=True, required=True)
+    order = fields.Nested(
+        TracedOrder, allow_none=True, required=True,
+        metadata={"description": "Null for what staff gave, and where the order is another organisation's"},
+    )  # fmt: skip
+
+
+class TracedUse(Schema):
+    """What credits that the entry brought were used for."""
+
+    entry_id = _TEXT(required=True)
+    kind = _TEXT(required=True)
+    credits = _NUMBER(required=True)
+    memo = _TEXT(required=True)
+    occurred_at = _WHEN(required=True)
+
+
+class Trace(Schema):
+    """An entry of a statement, explained."""
+
+    organization_id = _TEXT(required=True)
+    entry = fields.Nested(Entry, required=True)
+    sources = fields.List(fields.Nested(TracedSource), required=True)
+    uses = fields.List(fields.Nested(TracedUse), required=True, metadata={"description": "The newest 100"})
+
+
 class CardBoundTo(Schema):
     """Who alone may claim a card: one of the two."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -169,6 +170,27 @@ ORDER_IN_SHORT = {
 }  # fmt: skip
 STEP = {"happened_at": "2026-11-22T12:00:00.000Z", "what": "order.placed", "details": {"number": "PC-1"}, "by": None}
 SPENT = {"id": "ltx_1", "organization_id": "org_acme", "credits": 30, "balance": 90}
+INTENT = {
+    "intent_id": "pay_1", "order_id": "ord_1", "method": "card", "state": "captured", "decline": None,
+    "card": {"brand": "visa", "last4": "4242"}, "instructions": None, "next_action": None,
+}  # fmt: skip
+TRACE = {
+    "organization_id": "org_acme",
+    "entry": {**ENTRY, "id": "ltx_2", "kind": "spend", "amount": -30, "expires_at": None},
+    "sources": [
+        {
+            "entry_id": "ltx_1", "kind": "claim", "credits": -30, "memo": "Card claimed",
+            "occurred_at": "2026-11-22T12:00:00.000Z", "expires_at": None, "free": False,
+            "card": {
+                "id": "scc_1", "number_masked": "SCC-****-****-04HB", "state": "claimed", "credits": 120,
+                "issued_at": "2026-11-22T12:00:00.000Z", "claimed_at": "2026-11-23T12:00:00.000Z",
+                "issuer": {"id": "org_acme", "name": "Acme"}, "split_from": [],
+            },
+            "order": {"order_id": "ord_1", "line_id": "lin_1"},
+        }
+    ],
+    "uses": [],
+}  # fmt: skip
 GRANTED = {**SPENT, "expires_at": "2027-01-31T00:00:00.000Z"}
 
 _TICKETS = (
@@ -229,6 +251,7 @@ REPLIES: dict[str, Any] = {
     },
     "credits.list_entries": page_of(ENTRY),
     "credits.list_cards": page_of(CARD),
+    "credits.trace_entry": lambda _: copy.deepcopy(TRACE),
     "credits.get_card": CARD,
     "credits.preview_card": PREVIEW,
     "credits.claim_card": {"card": CARD, "credits": 120, "balance": 240, "replayed": False},
@@ -237,6 +260,7 @@ REPLIES: dict[str, Any] = {
     "payments.set_default_payment_method": METHOD,
     "payments.remove_payment_method": {},
     "payments.receive_webhook": {},
+    "payments.get_intent": INTENT,
     "payments.record_receipt": {**RECORDED, "replayed": False},
     "payments.list_review": page_of(SURPLUS),
     "credits.recall_card": {"card": CARD, "credits": 120, "balance": 240, "replayed": False},

@@ -8,6 +8,7 @@ from flask import Response
 
 from gateway import inputs, outputs
 from gateway.audit import audited, note
+from gateway.tracing import traced_for_staff
 from gateway.web import Blueprint, answer, ask, needs_key, replayed
 from kernel.clock import rfc3339
 
@@ -39,6 +40,15 @@ def adjust(body: dict[str, Any], idempotency_key: str) -> Response:
     """Put a balance right: add credits, or take some off, never more than there are."""
     note(**body)
     return _answered(ask("credits", "adjust_credits", {**body, "idempotency_key": idempotency_key}))
+
+
+@routes.route("/entries/<id:entry_id>/trace", methods=["GET"])
+@audited
+@routes.response(200, outputs.Trace)
+def trace(entry_id: str) -> Response:
+    """Where the credits of an entry of any organisation came from, and what they were used for."""
+    note(entry_id=entry_id)
+    return answer(traced_for_staff(ask("credits", "trace_entry", {"id": entry_id, "any_organization": True})))
 
 
 def _plain(body: dict[str, Any]) -> dict[str, Any]:

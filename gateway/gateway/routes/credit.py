@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 from flask import Response
 
 from gateway import inputs, outputs
+from gateway.csvtext import csv_answer, wants_csv
+from gateway.tracing import traced
 from gateway.web import Blueprint, answer, ask, page
+from kernel.clock import rfc3339
 
 routes = Blueprint("Credits", __name__, url_prefix="/v1/credits", description="Balance and statement.")
+
+_COLUMNS = (
+    "occurred_at", "kind", "amount", "balance_after", "memo", "expires_at", "order_id", "card_id", "id",
+)  # fmt: skip
+#: Entries in one file; days narrow it down.
+_MOST_IN_CSV = 10_000
 
 
 @routes.route("", methods=["GET"])
@@ -21,7 +31,38 @@ def get_balance() -> Response:
 
 @routes.route("/entries", methods=["GET"])
 @routes.response(200, outputs.page_of(outputs.Entry))
-@routes.arguments(inputs.PageQuery(), location="query")
+@routes.arguments(inputs.EntryQuery(), location="query")
 def list_entries(query: dict[str, Any]) -> Response:
-    """The statement, newest first."""
-    return page(ask("credits", "list_entries", query), query)
+    """The statement, newest first; with `Accept: text/csv` all of it as a file, up to 10,000 entries."""
+    wanted: dict[str, Any] = {name: query[name] for name in ("limit", "cursor") if name in query}
+    if "first_day" in query:
+        wanted["since"] = _midnight(query["first_day"])
+    if "last_day" in query:
+        wanted["until"] = _midnight(query["last_day"] + timedelta(days=1))
+    if wants_csv():
+        return csv_answer("credits", _COLUMNS, _all(wanted))
+    shown = {"from": query.get("first_day"), "to": query.get("last_day"), "limit": query["limit"]}
+    return page(ask("credits", "list_entries", wanted), {name: value for name, value in shown.items() if value})
+
+
+@routes.route("/entries/<id:entry_id>/trace", methods=["GET"])
+@routes.response(200, outputs.Trace)
+def trace(entry_id: str) -> Response:
+    """Where the credits of an entry came from: card, order line, payment; and what they were used for."""
+    return answer(traced(ask("credits", "trace_entry", {"id": entry_id})))
+
+
+def _midnight(day: date) -> str:
+    return rfc3339(datetime.combine(day, time(), UTC))
+
+
+def _all(wanted: dict[str, Any]) -> list[dict[str, Any]]:
+    items: list[dict[str, Any]] = []
+    asked = {**wanted, "limit": 100}
+    while len(items) < _MOST_IN_CSV:
+        reply = ask("credits", "list_entries", asked)
+        items += reply["items"]
+        if reply["next"] is None:
+            break
+        asked["cursor"] = reply["next"]
+    return items

@@ -75,14 +75,29 @@ class Nothing(RequestSchema):
     """A request without fields."""
 
 
-class ListEntries(RequestSchema):
-    """A page of the statement."""
+class PageOf(RequestSchema):
+    """A page of a list."""
 
     limit = StrictInteger(load_default=20, validate=validate.Range(min=1, max=100))
     cursor = PlainString(load_default=None, allow_none=True)
 
 
-class ListCards(ListEntries):
+class ListEntries(PageOf):
+    """A page of the statement: all of it, or what occurred from one moment on and before another."""
+
+    since = UtcDateTime(load_default=None, allow_none=True)
+    until = UtcDateTime(load_default=None, allow_none=True)
+
+
+class TraceEntry(RequestSchema):
+    """An entry of the statement, to explain."""
+
+    id = PlainString(required=True, max_length=64)
+    #: For staff: of whichever organisation.
+    any_organization = fields.Boolean(load_default=False)
+
+
+class ListCards(PageOf):
     """A page of the cards that the caller's organisation issued or claimed."""
 
     role = _string(validate=validate.OneOf(["issuer", "claimant"]))
@@ -271,6 +286,63 @@ class Entries(Schema):
 
     items = fields.List(fields.Nested(Entry), required=True)
     next = _string(allow_none=True)
+
+
+class TracedCard(Schema):
+    """The card that credits came on."""
+
+    id = _string()
+    number_masked = _string()
+    state = _string()
+    credits = StrictInteger(required=True, validate=_CREDITS)
+    issued_at = UtcDateTime(required=True)
+    claimed_at = UtcDateTime(required=True, allow_none=True)
+    issuer = fields.Nested(Party, required=True)
+    #: The cards that it was split off, up to the one that the order brought; for the issuer.
+    split_from = fields.List(fields.String(), required=True)
+
+
+class TracedOrder(Schema):
+    """The order line that credits came of."""
+
+    order_id = _string()
+    line_id = _string()
+
+
+class TracedSource(Schema):
+    """A lot of which an entry moved credits: how many, and where they came from."""
+
+    #: The entry that brought the lot.
+    entry_id = _string()
+    kind = _string()
+    #: Negative if they left the lot.
+    credits = StrictInteger(required=True)
+    memo = _string()
+    occurred_at = UtcDateTime(required=True)
+    expires_at = UtcDateTime(required=True, allow_none=True)
+    free = fields.Boolean(required=True)
+    card = fields.Nested(TracedCard, required=True, allow_none=True)
+    #: Null for what staff gave, and where the order is another organisation's.
+    order = fields.Nested(TracedOrder, required=True, allow_none=True)
+
+
+class TracedUse(Schema):
+    """What happened to credits of the lot that an entry brought; negative if they left it."""
+
+    entry_id = _string()
+    kind = _string()
+    credits = StrictInteger(required=True)
+    memo = _string()
+    occurred_at = UtcDateTime(required=True)
+
+
+class Trace(Schema):
+    """An entry, the lots whose credits it moved, and what became of those that it brought (the newest 100 uses)."""
+
+    organization_id = _string()
+    entry = fields.Nested(Entry, required=True)
+    sources = fields.List(fields.Nested(TracedSource), required=True)
+    uses = fields.List(fields.Nested(TracedUse), required=True)
 
 
 class Cards(Schema):
@@ -782,7 +854,53 @@ _BALANCE = {
 }
 RPC_EXAMPLES: dict[str, dict[str, Any]] = {
     "get_balance": {"request": {}, "reply": _BALANCE},
-    "list_entries": {"request": {"limit": 20, "cursor": None}, "reply": {"items": [_ENTRY], "next": None}},
+    "list_entries": {
+        "request": {
+            "limit": 20,
+            "cursor": None,
+            "since": "2026-11-01T00:00:00.000Z",
+            "until": "2026-12-01T00:00:00.000Z",
+        },
+        "reply": {"items": [_ENTRY], "next": None},
+    },
+    "trace_entry": {
+        "request": {"id": "ltx_01K0", "any_organization": False},
+        "reply": {
+            "organization_id": "org_01K0BOLT",
+            "entry": _ENTRY,
+            "sources": [
+                {
+                    "entry_id": "ltx_01K0",
+                    "kind": "claim",
+                    "credits": 300,
+                    "memo": f"Card {_MASKED} claimed",
+                    "occurred_at": "2026-11-23T09:30:00.000Z",
+                    "expires_at": "2027-11-23T09:30:00.000Z",
+                    "free": False,
+                    "card": {
+                        "id": "scc_01K0",
+                        "number_masked": _MASKED,
+                        "state": "claimed",
+                        "credits": 300,
+                        "issued_at": "2026-11-22T12:00:00.000Z",
+                        "claimed_at": "2026-11-23T09:30:00.000Z",
+                        "issuer": _BOLT,
+                        "split_from": ["scc_01JZ"],
+                    },
+                    "order": {"order_id": "ord_01K0", "line_id": "lin_01K0B"},
+                }
+            ],
+            "uses": [
+                {
+                    "entry_id": "ltx_01K3",
+                    "kind": "spend",
+                    "credits": -30,
+                    "memo": "Ticket 7: the mail server",
+                    "occurred_at": "2026-11-24T10:00:00.000Z",
+                }
+            ],
+        },
+    },
     "list_cards": {
         "request": {"role": "claimant", "state": "claimed", "limit": 20, "cursor": None},
         "reply": {"items": [_CARD], "next": None},

@@ -38,6 +38,7 @@ from credits.use_cases.settle_hold import give_back_hold, settle_hold
 from credits.use_cases.spend_credits import spend_credits
 from credits.use_cases.split_card import split_card
 from credits.use_cases.take_back_order import take_back_order
+from credits.use_cases.trace_entry import trace_entry
 
 
 class CreditsService(Service):
@@ -59,6 +60,10 @@ class CreditsService(Service):
     @rpc(request=messages.ListEntries(), reply=messages.Entries())
     def list_entries(self, call: Call) -> dict[str, Any]:
         return list_entries(self.app, call.caller, **call.data)
+
+    @rpc(request=messages.TraceEntry(), reply=messages.Trace())
+    def trace_entry(self, call: Call) -> dict[str, Any]:
+        return trace_entry(self.app, call.caller, **call.data)
 
     @rpc(request=messages.ListCards(), reply=messages.Cards())
     def list_cards(self, call: Call) -> dict[str, Any]:

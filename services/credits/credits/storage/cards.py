@@ -168,6 +168,20 @@ def find_cards(reader: Reader, issuer_id: str, card_ids: Sequence[str]) -> list[
     return [dict(row) for row in reader.all(_CARD_WITH_ORDER.where(*are_they).order_by(SUPPORT_CARD.c.sequence))]
 
 
+def by_ids(reader: Reader, card_ids: Sequence[str]) -> list[CardRow]:
+    """Some cards, whoever issued them."""
+    return [dict(row) for row in reader.all(_CARD_WITH_ORDER.where(SUPPORT_CARD.c.id.in_(card_ids)))]
+
+
+def ancestors(reader: Reader, card: Mapping[str, Any]) -> list[str]:
+    """The cards that a card was split off, from the nearest to the one that the order brought."""
+    found, parent = [], card["parent_id"]
+    while parent is not None:
+        found.append(parent)
+        parent = reader.scalar(sa.select(SUPPORT_CARD.c.parent_id).where(SUPPORT_CARD.c.id == parent))
+    return found
+
+
 def list_cards(
     reader: Reader, organization_id: str, role: str, state: CardState | None, limit: int, cursor: str | None
 ) -> tuple[list[CardRow], str | None]:

@@ -23,6 +23,17 @@ USAGE = "usage:punchcard"
 EXPIRY = "expiry:punchcard"
 #: Transactions that bring credits back to the lots they came from, and are no lots themselves.
 RETURNS = ("release", "give_back")
+#: What is known of a lot by the transaction that brought it.
+_OF_LOT = tuple(
+    LEDGER_TRANSACTION.c[name]
+    for name in ("kind", "cause", "memo", "occurred_at", "expires_at", "free", "order_id", "card_id")
+)
+#: The lines of statements: postings with what their transactions say.
+_ENTRIES: sa.Select[Any] = sa.select(
+    POSTING.c.sequence, POSTING.c.amount, POSTING.c.balance_after, LEDGER_TRANSACTION.c.id, LEDGER_TRANSACTION.c.kind,
+    LEDGER_TRANSACTION.c.memo, LEDGER_TRANSACTION.c.occurred_at, LEDGER_TRANSACTION.c.order_id,
+    LEDGER_TRANSACTION.c.card_id, LEDGER_TRANSACTION.c.expires_at,
+).join(LEDGER_TRANSACTION, LEDGER_TRANSACTION.c.id == POSTING.c.transaction_id)  # fmt: skip
 
 
 def organization_account(organization_id: str) -> str:
@@ -201,23 +212,74 @@ def balance(reader: Reader, account_id: str) -> int:
     return int(reader.scalar(statement) or 0)
 
 
-def entries(reader: Reader, account_id: str, limit: int, cursor: str | None) -> tuple[Sequence[Row], str | None]:
+def entries(
+    reader: Reader, account_id: str, limit: int, cursor: str | None, *, since: datetime | None = None,
+    until: datetime | None = None,
+) -> tuple[Sequence[Row], str | None]:  # fmt: skip
     """An account's statement, newest first, and the cursor of the next page.
+
+    Args:
+        reader: where.
+        account_id: whose.
+        limit: entries at most.
+        cursor: where the page before ended.
+        since, until: only what occurred from the one moment on and before the other.
 
     Raises:
         Refusal: `invalid_cursor`.
     """
-    transaction = LEDGER_TRANSACTION.c
-    statement: sa.Select[Any] = (
-        sa.select(
-            POSTING.c.sequence, POSTING.c.amount, POSTING.c.balance_after, transaction.id, transaction.kind,
-            transaction.memo, transaction.occurred_at, transaction.order_id, transaction.card_id,
-            transaction.expires_at,
-        )
-        .join(LEDGER_TRANSACTION, transaction.id == POSTING.c.transaction_id)
-        .where(POSTING.c.account_id == account_id)
-    )  # fmt: skip
+    statement = _ENTRIES.where(POSTING.c.account_id == account_id)
+    if since is not None:
+        statement = statement.where(LEDGER_TRANSACTION.c.occurred_at >= since)
+    if until is not None:
+        statement = statement.where(LEDGER_TRANSACTION.c.occurred_at < until)
     return page(reader, statement, POSTING.c.sequence, limit, cursor)
+
+
+def find_entry(reader: Reader, entry_id: str, account_id: str | None) -> Row | None:
+    """An entry of a statement, with the account it is of and what the transaction says; None if it is not there.
+
+    Args:
+        reader: where.
+        entry_id: its id.
+        account_id: whose it must be; None for any organisation's.
+    """
+    statement = _ENTRIES.add_columns(POSTING.c.account_id, LEDGER_TRANSACTION.c.cause, LEDGER_TRANSACTION.c.free)
+    statement = statement.where(LEDGER_TRANSACTION.c.id == entry_id, POSTING.c.sequence.is_not(None))
+    if account_id is None:
+        return reader.one(statement.where(POSTING.c.account_id.startswith("organization:")))
+    return reader.one(statement.where(POSTING.c.account_id == account_id))
+
+
+def moved_by(reader: Reader, transaction_id: str) -> list[Row]:
+    """The lots of which a transaction took credits, or to which it returned some, with how many: negative if taken."""
+    return list(
+        reader.all(
+            sa.select(
+                LOT_USE.c.lot_id, (-LOT_USE.c.amount).label("credits"), *_OF_LOT
+            )
+            .join(LEDGER_TRANSACTION, LEDGER_TRANSACTION.c.id == LOT_USE.c.lot_id)
+            .where(LOT_USE.c.transaction_id == transaction_id)
+            .order_by(LEDGER_TRANSACTION.c.occurred_at, LOT_USE.c.lot_id)
+        )
+    )  # fmt: skip
+
+
+def uses_of(reader: Reader, lot_id: str, most: int) -> list[Row]:
+    """What happened to the credits of a lot, newest first: how many, negative if they left it, and by which entry."""
+    transaction = LEDGER_TRANSACTION.c
+    return list(
+        reader.all(
+            sa.select(
+                transaction.id.label("entry_id"), transaction.kind, (-LOT_USE.c.amount).label("credits"),
+                transaction.memo, transaction.occurred_at,
+            )
+            .join(LEDGER_TRANSACTION, transaction.id == LOT_USE.c.transaction_id)
+            .where(LOT_USE.c.lot_id == lot_id)
+            .order_by(transaction.occurred_at.desc(), transaction.id.desc())
+            .limit(most)
+        )
+    )  # fmt: skip
 
 
 def brought_by_orders(reader: Reader, limit: int, cursor: str | None) -> tuple[Sequence[Row], str | None]:

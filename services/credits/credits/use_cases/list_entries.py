@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from chassis.identity import Identity
@@ -13,7 +14,10 @@ from kernel.errors import invalid
 _LONGEST_SEQUENCE = 18  # digits that surely fit into the database's 64 bits
 
 
-def list_entries(app: App, caller: Identity, *, limit: int, cursor: str | None) -> dict[str, Any]:
+def list_entries(
+    app: App, caller: Identity, *, limit: int, cursor: str | None, since: datetime | None = None,
+    until: datetime | None = None,
+) -> dict[str, Any]:  # fmt: skip
     """A page of the statement of the caller's organisation, newest first.
 
     Args:
@@ -21,6 +25,7 @@ def list_entries(app: App, caller: Identity, *, limit: int, cursor: str | None) 
         caller: any user of the organisation.
         limit: entries at most.
         cursor: `next` of the page before, or None.
+        since, until: only entries from the one moment on and before the other.
 
     Raises:
         Refusal: `invalid_cursor`.
@@ -29,7 +34,7 @@ def list_entries(app: App, caller: Identity, *, limit: int, cursor: str | None) 
         _require_sequence(decode_cursor(cursor))
     with app.database.reading() as reader:
         account = ledger.organization_account(caller.organization_id)
-        items, following = ledger.entries(reader, account, limit, cursor)
+        items, following = ledger.entries(reader, account, limit, cursor, since=since, until=until)
     return {"items": items, "next": following}
 
 
