@@ -8,6 +8,7 @@ from typing import Any
 
 from marshmallow import ValidationError, fields, validate, validates_schema
 
+from chassis.identity import SCOPES
 from chassis.messages import (
     MoneySchema,
     Paragraphs,
@@ -87,10 +88,52 @@ class NewPassword(RequestSchema):
     password = Secret(required=True, max_length=1024, metadata={"description": "10 characters or more"})
 
 
+class OrganizationChange(RequestSchema):
+    """What to change of your organisation. A field that is missing stays as it is."""
+
+    name = PlainString()
+    time_zone = PlainString(max_length=64, metadata={"description": "IANA, such as Europe/Berlin"})
+    language = PlainString(max_length=20, metadata={"description": "Of its documents: en, de-AT"})
+
+    @validates_schema
+    def _something(self, data: dict[str, Any], **options: Any) -> None:
+        if not data:
+            raise ValidationError("Name at least one field to change.")
+
+
+#: Of customers, then of the platform's own people.
+_ROLES = ("ticket", "viewer", "buyer", "admin", "finance", "support", "superuser")
+
+
+class NewInvitation(RequestSchema):
+    """Who is to become a user of your organisation."""
+
+    email = PlainString(required=True, max_length=254)
+    name = PlainString(required=True)
+    role = fields.String(required=True, validate=validate.OneOf(_ROLES))
+
+
+class UserChange(RequestSchema):
+    """What to change of a user. A field that is missing stays as it is."""
+
+    name = PlainString()
+    role = fields.String(validate=validate.OneOf(_ROLES))
+    active = StrictBoolean(metadata={"description": "Whether the user may sign in"})
+
+    @validates_schema
+    def _something(self, data: dict[str, Any], **options: Any) -> None:
+        if not data:
+            raise ValidationError("Name at least one field to change.")
+
+
 class NewApiKey(RequestSchema):
     """A key for a program."""
 
     name = PlainString(required=True, max_length=100)
+    scopes = fields.List(
+        fields.String(validate=validate.OneOf(SCOPES)), allow_none=True, validate=validate.Length(1, len(SCOPES)),
+        metadata={"description": "What it may be used for; all that you may do unless you say. Every key may read"},
+    )  # fmt: skip
 
 
 class NewAddress(RequestSchema):

@@ -107,6 +107,24 @@ class ApiKey(Schema):
     name = _TEXT(required=True)
     last_four = _TEXT(required=True)
     created_at = _WHEN(required=True)
+    scopes = fields.List(_TEXT(), required=True, metadata={"description": "What it may be used for"})
+
+
+class UserRecord(User):
+    """A user as the admins see one."""
+
+    active = fields.Boolean(required=True)
+    created_at = _WHEN(required=True)
+
+
+class Invitation(Schema):
+    """Who was invited. Whether the mail has found somebody who can accept is not told."""
+
+    id = _TEXT(required=True)
+    email = _TEXT(required=True)
+    name = _TEXT(required=True)
+    role = _TEXT(required=True)
+    invited_at = _WHEN(required=True)
 
 
 class ApiKeyCreated(ApiKey):

@@ -37,6 +37,11 @@ ADDRESS = {
     "city": "Albany", "state": "NY", "zip": "12207", "country": "US", "default_billing": True,
     "default_shipping": True,
 }  # fmt: skip
+USER_RECORD = {**USER, "active": True, "created_at": "2026-11-22T12:00:00.000Z"}
+INVITATION = {
+    "id": "lnk_1", "email": "ivy@acme.example", "name": "Ivy", "role": "viewer",
+    "invited_at": "2026-11-22T12:00:00.000Z",
+}  # fmt: skip
 TOKEN = "pcs_" + "a" * 43
 #: Somebody of the staff's; `send` uses it for their routes.
 STAFF = {**USER, "id": "usr_fay", "email": "fay@punchcard.example", "role": "finance"}
@@ -90,7 +95,13 @@ PRODUCT = {
     "kind": "credit_pack", "credits": 120, "needs_deployment": False, "needs_contract": True, "max_quantity": 10,
     "price": usd(12000), "prices": [usd(12000)], "active": True,
 }  # fmt: skip
-API_KEY = {"id": "key_1", "name": "Nightly", "last_four": "x7Qk", "created_at": "2026-11-22T12:00:00.000Z"}
+API_KEY = {
+    "id": "key_1",
+    "name": "Nightly",
+    "last_four": "x7Qk",
+    "created_at": "2026-11-22T12:00:00.000Z",
+    "scopes": ["read"],
+}
 ENTRY = {
     "id": "ent_1", "kind": "claim", "amount": 120, "balance_after": 120, "memo": "Card claimed",
     "occurred_at": "2026-11-22T12:00:00.000Z", "order_id": None, "card_id": "scc_1",
@@ -206,6 +217,13 @@ REPLIES: dict[str, Any] = {
     "accounts.sign_in": {"expires_at": "2026-11-23T00:00:00.000Z", "user": USER, "organization": ORGANIZATION},
     "accounts.sign_out": {},
     "accounts.sign_up": {},
+    "accounts.update_organization": FACTS,
+    "accounts.list_users": page_of(USER_RECORD),
+    "accounts.update_user": USER_RECORD,
+    "accounts.invite_user": INVITATION,
+    "accounts.list_invitations": page_of(INVITATION),
+    "accounts.withdraw_invitation": {},
+    "accounts.accept_invitation": {},
     "accounts.confirm_sign_up": {},
     "accounts.request_password_reset": {},
     "accounts.reset_password": {},

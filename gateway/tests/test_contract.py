@@ -22,6 +22,19 @@ PAGE = "limit=5&cursor=c"
 REQUESTS: dict[str, tuple[str, str, Any]] = {
     "accounts.authenticate": ("GET", "/v1/credits", None),
     "accounts.sign_in": ("POST", "/v1/sessions", {"email": "a@b.example", "password": "x"}),
+    "accounts.update_organization": (
+        "PATCH", "/v1/organization", {"name": "Acme", "time_zone": "Europe/Berlin", "language": "de"}
+    ),
+    "accounts.list_users": ("GET", f"/v1/organization/users?{PAGE}", None),
+    "accounts.update_user": (
+        "PATCH", "/v1/organization/users/usr_1", {"name": "Ada", "role": "viewer", "active": True}
+    ),
+    "accounts.invite_user": (
+        "POST", "/v1/organization/users", {"email": "ivy@acme.example", "name": "Ivy", "role": "viewer"}
+    ),
+    "accounts.list_invitations": ("GET", f"/v1/organization/invitations?{PAGE}", None),
+    "accounts.withdraw_invitation": ("DELETE", "/v1/organization/invitations/lnk_1", None),
+    "accounts.accept_invitation": ("POST", "/v1/invitations/t", {"password": "x"}),
     "accounts.sign_up": (
         "POST", "/v1/users",
         {"email": "a@b.example", "password": "x", "name": "A", "organization_name": "B", "language": "de"},
@@ -39,7 +52,7 @@ REQUESTS: dict[str, tuple[str, str, Any]] = {
     "accounts.get_address": ("GET", "/v1/organization/addresses/adr_1", None),
     "accounts.update_address": ("PATCH", "/v1/organization/addresses/adr_1", ADDRESS),
     "accounts.delete_address": ("DELETE", "/v1/organization/addresses/adr_1", None),
-    "accounts.create_api_key": ("POST", "/v1/organization/api-keys", {"name": "Nightly"}),
+    "accounts.create_api_key": ("POST", "/v1/organization/api-keys", {"name": "Nightly", "scopes": ["read", "buy"]}),
     "accounts.list_api_keys": ("GET", f"/v1/organization/api-keys?{PAGE}", None),
     "accounts.revoke_api_key": ("DELETE", "/v1/organization/api-keys/key_1", None),
     "accounts.search_deployments": ("GET", f"/v1/deployments?q=b&{PAGE}", None),

@@ -88,6 +88,7 @@ def test_open_routes_are_marked(document: dict[str, Any]) -> None:
         "/v1/sessions", "/v1/categories", "/v1/products", "/v1/products/{sku}", "/v1/terms", "/healthz", "/readyz",
         "/openapi.json", "/docs", "/v1/webhooks/payments",
         "/v1/users", "/v1/users/confirm", "/v1/password-resets", "/v1/password-resets/{token}",
+        "/v1/invitations/{token}",
     }  # fmt: skip
 
 
@@ -115,7 +116,7 @@ def test_idempotency_key_is_documented_where_it_is_required(document: dict[str, 
     }  # fmt: skip
     # a new POST belongs into one of the two: what moves money, credits or cards needs a key, and these move none
     assert {path for method, path, _ in operations(document) if method == "POST"} - wanting == {
-        "/v1/organization/addresses",
+        "/v1/organization/addresses", "/v1/organization/users", "/v1/invitations/{token}",
         "/v1/deployments/{deployment_id}/retire", "/v1/admin/organizations/{organization_id}/deployments",
         "/v1/users", "/v1/users/confirm", "/v1/password-resets", "/v1/password-resets/{token}",
         "/v1/sessions", "/v1/organization/api-keys", "/v1/cart/lines", "/v1/cart/deployment",

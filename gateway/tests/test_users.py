@@ -20,6 +20,7 @@ OPEN = [
     ("/v1/users/confirm", {"token": TOKEN}, "accounts.confirm_sign_up", 204),
     ("/v1/password-resets", {"email": "ada@acme.example"}, "accounts.request_password_reset", 202),
     (f"/v1/password-resets/{TOKEN}", {"password": PASSWORD}, "accounts.reset_password", 204),
+    (f"/v1/invitations/{TOKEN}", {"password": PASSWORD}, "accounts.accept_invitation", 204),
 ]
 
 

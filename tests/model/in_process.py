@@ -106,6 +106,8 @@ class Bus:
         at_hand = context.current()
         token = at_hand.identity_token if at_hand else None
         asking = None if entrypoint.anonymous and not token else self._verifier.verify(token)
+        if asking is not None and not entrypoint.anonymous:
+            asking.require_scope(entrypoint.scope)
         call = Call(load_request(entrypoint.request, data), asking, None)
         return json.loads(json.dumps(dump_checked(entrypoint.reply, function(call))))
 

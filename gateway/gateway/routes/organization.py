@@ -8,7 +8,7 @@ from flask import Response
 
 from gateway import inputs, outputs
 from gateway.identities import digest_of, new_secret
-from gateway.web import Blueprint, answer, ask, page
+from gateway.web import Blueprint, answer, ask, given, page
 
 routes = Blueprint(
     "Organization", __name__, url_prefix="/v1/organization", description="Your organisation and its API keys."
@@ -20,6 +20,57 @@ routes = Blueprint(
 def get_organization() -> Response:
     """Your organisation."""
     return answer(ask("accounts", "get_organization"))
+
+
+@routes.route("", methods=["PATCH"])
+@routes.response(200, outputs.OrganizationFacts)
+@routes.arguments(inputs.OrganizationChange())
+def update_organization(body: dict[str, Any]) -> Response:
+    """Change the name, the time zone or the language of your organisation; for its admins."""
+    return answer(ask("accounts", "update_organization", body))
+
+
+@routes.route("/users", methods=["GET"])
+@routes.response(200, outputs.page_of(outputs.UserRecord))
+@routes.arguments(inputs.PageQuery(), location="query")
+def list_users(query: dict[str, Any]) -> Response:
+    """The users of your organisation, deactivated ones too; for its admins."""
+    return page(ask("accounts", "list_users", query), query)
+
+
+@routes.route("/users", methods=["POST"])
+@routes.response(202, outputs.Invitation, description="Invited: a mail with a link follows")
+@routes.alt_response(409, "CONFLICT")
+@routes.alt_response(429, "TOO_MANY_REQUESTS")
+@routes.arguments(inputs.NewInvitation())
+def invite_user(body: dict[str, Any]) -> Response:
+    """Invite somebody into your organisation. Asked again for an address, the link before is dead."""
+    return answer(ask("accounts", "invite_user", body), 202)
+
+
+@routes.route("/users/<id:user_id>", methods=["PATCH"])
+@routes.response(200, outputs.UserRecord)
+@routes.alt_response(409, "CONFLICT")
+@routes.arguments(inputs.UserChange())
+def update_user(body: dict[str, Any], user_id: str) -> Response:
+    """Change a user's name or role, or whether to sign in at all; a new role ends the sessions. 409 `last_admin`."""
+    return answer(ask("accounts", "update_user", {"id": user_id, **body}))
+
+
+@routes.route("/invitations", methods=["GET"])
+@routes.response(200, outputs.page_of(outputs.Invitation))
+@routes.arguments(inputs.PageQuery(), location="query")
+def list_invitations(query: dict[str, Any]) -> Response:
+    """Invitations that nobody has accepted yet."""
+    return page(ask("accounts", "list_invitations", query), query)
+
+
+@routes.route("/invitations/<id:invitation_id>", methods=["DELETE"])
+@routes.response(204)
+def withdraw_invitation(invitation_id: str) -> Response:
+    """Take an invitation back."""
+    ask("accounts", "withdraw_invitation", {"id": invitation_id})
+    return Response(status=204)
 
 
 @routes.route("/managed", methods=["GET"])
@@ -75,7 +126,7 @@ def delete_address(address_id: str) -> Response:
 def create_api_key(body: dict[str, Any]) -> Response:
     """Make an API key. The key is shown this once."""
     key = new_secret("pck_")
-    made = ask("accounts", "create_api_key", {"name": body["name"], "digest": digest_of(key), "last_four": key[-4:]})
+    made = ask("accounts", "create_api_key", {**given(body), "digest": digest_of(key), "last_four": key[-4:]})
     return answer({**made, "key": key}, 201)
 
 

@@ -56,3 +56,14 @@ def reset_password(body: dict[str, Any], token: str) -> Response:
     sealed = backend().passwords.seal(body["password"])
     ask("accounts", "reset_password", {"token_digest": digest_of(token), "sealed_password": sealed})
     return Response(status=204)
+
+
+@routes.route("/invitations/<id:token>", methods=["POST"])
+@open_to_all
+@routes.response(204)
+@routes.arguments(inputs.NewPassword())
+def accept_invitation(body: dict[str, Any], token: str) -> Response:
+    """Accept an invitation with the token of the mail, once, and choose a password. 422 `token_invalid`."""
+    sealed = backend().passwords.seal(body["password"])
+    ask("accounts", "accept_invitation", {"token_digest": digest_of(token), "sealed_password": sealed})
+    return Response(status=204)

@@ -20,6 +20,11 @@ from kernel.errors import Kind, Refusal
 #: Seconds that a statement is believed. A logout is not held up by this: the gateway is told at once.
 LIFETIME_S = 300
 
+#: What an API key can be restricted to: look; fill the cart, order and keep addresses; claim and handle support cards;
+#: open and answer tickets; manage users, keys and the organisation. Every key may look.
+READ = "read"
+SCOPES = (READ, "buy", "cards", "tickets", "admin")
+
 
 @dataclass(frozen=True, slots=True)
 class Identity:
@@ -37,6 +42,8 @@ class Identity:
     language: str = "en"
     #: The number that organisations are known by.
     organization_number: str = ""
+    #: What an API key may be used for, words of `SCOPES` with blanks in between; None for all that the role may do.
+    scopes: str | None = None
 
     def require(self, *roles: str) -> Identity:
         """The identity itself, if it has one of the roles.
@@ -47,6 +54,20 @@ class Identity:
         if self.role not in roles:
             raise Refusal(Kind.FORBIDDEN, "forbidden", f"This needs the role {' or '.join(roles)}.")
         return self
+
+    def require_scope(self, scope: str | None) -> None:
+        """Refuse an API key that was not made for this.
+
+        Args:
+            scope: one of `SCOPES`; None for what no restricted key may do. Every key may read.
+
+        Raises:
+            Refusal: `scope_missing`.
+        """
+        if self.scopes is None or scope == READ or scope in self.scopes.split():
+            return
+        needed = f"the scope {scope}" if scope else "a key without restrictions"
+        raise Refusal(Kind.FORBIDDEN, "scope_missing", f"This API key may not do that: it needs {needed}.")
 
 
 _FIELDS = frozenset(field.name for field in fields(Identity))

@@ -102,15 +102,20 @@ class Rpc(Entrypoint):
         request: the schema of its keyword arguments.
         reply: the schema of its answer.
         anonymous: whether it may be called without an identity.
+        scope: what a restricted API key must be made for (`chassis.identity.SCOPES`); None: no such key may call it.
+            Roles are for the use cases to check.
     """
 
     server = BusServer()
 
-    def __init__(self, request: Schema, reply: Schema, anonymous: bool = False, **options: Any) -> None:
+    def __init__(
+        self, request: Schema, reply: Schema, anonymous: bool = False, scope: str | None = None, **options: Any
+    ) -> None:
         super().__init__(**options)
         self.request = request
         self.reply = reply
         self.anonymous = anonymous
+        self.scope = scope
 
     def setup(self) -> None:
         self.server.methods[self.method_name] = self
@@ -281,13 +286,13 @@ class Service:
         wanted = Selection(call.data.get("id"), None, call.data.get("cause_prefix"))
         return self._dead_letters().replay(wanted, dead_letters.MOST_AT_ONCE)
 
-    @rpc(request=audit_trail.ListAudit(), reply=audit_trail.AuditPage())
+    @rpc(request=audit_trail.ListAudit(), reply=audit_trail.AuditPage(), scope="admin")
     def list_audit(self, call: Call) -> dict[str, Any]:
         """Who changed what: all of it for staff, what concerns their organisation for admins."""
         with self.app.database.reading() as reader:
             return audit_trail.list_audit(reader, call.caller, **call.data)
 
-    @rpc(request=timeline.OrderTimelineRequest(), reply=timeline.OrderTimeline())
+    @rpc(request=timeline.OrderTimelineRequest(), reply=timeline.OrderTimeline(), scope="read")
     def order_timeline(self, call: Call) -> dict[str, Any]:
         """What this service did for an order: all of it for staff, that of their own for customers."""
         with self.app.database.reading() as reader:

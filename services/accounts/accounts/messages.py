@@ -11,6 +11,7 @@ from accounts.domain.deployments import State
 from accounts.domain.emails import MAX_LENGTH
 from accounts.domain.links import Notice, Purpose
 from accounts.domain.roles import ROLES
+from chassis.identity import SCOPES
 from chassis.messages import (
     EventType,
     PlainString,
@@ -159,6 +160,68 @@ class BillingFacts(TolerantSchema):
     organization = fields.Nested(OrganizationFacts, required=True)
 
 
+def _language(**options: Any) -> fields.String:
+    return fields.String(
+        validate=validate.Regexp(_LANGUAGE, error="Not a language tag such as en or de-AT."), **options
+    )
+
+
+class UpdateOrganization(RequestSchema):
+    """What is new about the organisation; a field that is missing stays."""
+
+    name = PlainString()
+    time_zone = PlainString(max_length=64)
+    language = _language()
+
+
+class UserRecord(User):
+    """A user as the admins of the organisation see one."""
+
+    active = fields.Boolean(required=True)
+    created_at = UtcDateTime(required=True)
+
+
+class Users(TolerantSchema):
+    """A page of users, newest first."""
+
+    items = fields.List(fields.Nested(UserRecord), required=True)
+    next = fields.String(required=True, allow_none=True)
+
+
+class UpdateUser(RequestSchema):
+    """Which user, and what is new; a field that is missing stays."""
+
+    id = PlainString(required=True, max_length=64)
+    name = PlainString()
+    role = fields.String(validate=validate.OneOf(ROLES))
+    active = StrictBoolean()
+
+
+class InviteUser(RequestSchema):
+    """Who is to become a user of the organisation."""
+
+    email = PlainString(required=True, max_length=MAX_LENGTH)
+    name = PlainString(required=True)
+    role = fields.String(required=True, validate=validate.OneOf(ROLES))
+
+
+class Invitation(TolerantSchema):
+    """Who was invited. Whether the mail found somebody who can accept is not told."""
+
+    id = fields.String(required=True)
+    email = fields.String(required=True)
+    name = fields.String(required=True)
+    role = fields.String(required=True)
+    invited_at = UtcDateTime(required=True)
+
+
+class Invitations(TolerantSchema):
+    """A page of invitations that nobody has accepted yet, newest first."""
+
+    items = fields.List(fields.Nested(Invitation), required=True)
+    next = fields.String(required=True, allow_none=True)
+
+
 class SignIn(RequestSchema):
     """An address, a password that only accounts can read, and the digest of the session token the gateway made."""
 
@@ -175,12 +238,6 @@ class SignedIn(TolerantSchema):
     expires_at = UtcDateTime(required=True)
     user = fields.Nested(User, required=True)
     organization = fields.Nested(Organization, required=True)
-
-
-def _language(**options: Any) -> fields.String:
-    return fields.String(
-        validate=validate.Regexp(_LANGUAGE, error="Not a language tag such as en or de-AT."), **options
-    )
 
 
 class SignUp(RequestSchema):
@@ -244,6 +301,10 @@ class CreateApiKey(RequestSchema):
     last_four = fields.String(
         required=True, validate=validate.Regexp(r"[A-Za-z0-9_-]{4}\Z", error="Not the last four characters of a key.")
     )
+    scopes = fields.List(
+        fields.String(validate=validate.OneOf(SCOPES)), load_default=None, allow_none=True,
+        validate=validate.Length(1, len(SCOPES)),
+    )  # fmt: skip
 
 
 class ApiKey(TolerantSchema):
@@ -253,6 +314,7 @@ class ApiKey(TolerantSchema):
     name = fields.String(required=True)
     last_four = fields.String(required=True)
     created_at = UtcDateTime(required=True)
+    scopes = fields.List(fields.String(), required=True)
 
 
 class ApiKeys(TolerantSchema):
@@ -485,6 +547,11 @@ _USER = {
     "id": "usr_01KAQ3V8Z5T6B9X4M2C7N0R1WA", "email": "ada@acme.example", "name": "Ada Buyer", "role": "buyer",
     "language": "en",
 }  # fmt: skip
+_USER_RECORD = {**_USER, "active": True, "created_at": "2026-11-22T12:00:00.000Z"}
+_INVITATION = {
+    "id": "lnk_01KAQ3V8Z5T6B9X4M2C7N0R1WJ", "email": "ivy@acme.example", "name": "Ivy Iverson", "role": "viewer",
+    "invited_at": "2026-11-22T12:00:00.000Z",
+}  # fmt: skip
 _ORGANIZATION = {"id": "org_01KAQ3V8Z5T6B9X4M2C7N0R1WB", "name": "Acme", "number": "1003"}
 _FACTS = {
     **_ORGANIZATION, "time_zone": "America/New_York", "language": "en", "tax_exempt": True,
@@ -498,7 +565,7 @@ _ADDRESS_TEXT = {
 _ADDRESS = {"id": "adr_01KAQ3V8Z5T6B9X4M2C7N0R1WF", **_ADDRESS_TEXT}
 _API_KEY = {
     "id": "key_01KAQ3V8Z5T6B9X4M2C7N0R1WC", "name": "Nightly orders", "last_four": "x7Qk",
-    "created_at": "2026-11-22T12:00:00.000Z",
+    "created_at": "2026-11-22T12:00:00.000Z", "scopes": ["read", "buy"],
 }  # fmt: skip
 _DEPLOYMENT = {
     "id": "14181336", "name": "Berlin HQ", "registered_on": "2017-06-15",
@@ -561,9 +628,22 @@ RPC_EXAMPLES: dict[str, dict[str, Any]] = {
         "request": {"address_id": _ADDRESS["id"]},
         "reply": {"address": _ADDRESS, "organization": _FACTS},
     },
+    "update_organization": {"request": {"name": "Acme", "time_zone": "America/New_York"}, "reply": _FACTS},
+    "list_users": {"request": {"limit": 20, "cursor": None}, "reply": {"items": [_USER_RECORD], "next": None}},
+    "update_user": {"request": {"id": _USER["id"], "role": "buyer", "active": True}, "reply": _USER_RECORD},
+    "invite_user": {
+        "request": {"email": "ivy@acme.example", "name": "Ivy Iverson", "role": "viewer"},
+        "reply": _INVITATION,
+    },
+    "list_invitations": {"request": {"limit": 20, "cursor": None}, "reply": {"items": [_INVITATION], "next": None}},
+    "withdraw_invitation": {"request": {"id": _INVITATION["id"]}, "reply": {}},
+    "accept_invitation": {
+        "request": {"token_digest": _SOME_DIGEST, "sealed_password": "c2VhbGVkIGZvciBhY2NvdW50cw=="},
+        "reply": {},
+    },
     "deactivate_user": {"request": {"id": _USER["id"]}, "reply": {}},
     "create_api_key": {
-        "request": {"name": "Nightly orders", "digest": _SOME_DIGEST, "last_four": "x7Qk"},
+        "request": {"name": "Nightly orders", "digest": _SOME_DIGEST, "last_four": "x7Qk", "scopes": ["read", "buy"]},
         "reply": _API_KEY,
     },
     "list_api_keys": {"request": {"limit": 20, "cursor": None}, "reply": {"items": [_API_KEY], "next": None}},

@@ -8,6 +8,7 @@ from typing import Any
 from accounts import messages
 from accounts.bootstrap import bootstrap
 from accounts.storage import FAILURE, LINK
+from accounts.use_cases.accept_invitation import accept_invitation
 from accounts.use_cases.add_deployment import add_deployment
 from accounts.use_cases.authenticate import authenticate
 from accounts.use_cases.billing_facts import billing_facts
@@ -22,10 +23,13 @@ from accounts.use_cases.get_address import get_address
 from accounts.use_cases.get_coverage import get_coverage
 from accounts.use_cases.get_deployment import get_deployment
 from accounts.use_cases.get_organization import get_organization
+from accounts.use_cases.invite_user import invite_user
 from accounts.use_cases.issue_links import issue_links
 from accounts.use_cases.list_addresses import list_addresses
 from accounts.use_cases.list_api_keys import list_api_keys
+from accounts.use_cases.list_invitations import list_invitations
 from accounts.use_cases.list_managed import list_managed
+from accounts.use_cases.list_users import list_users
 from accounts.use_cases.manage_organization import end_management, manage_organization
 from accounts.use_cases.order_facts import order_facts
 from accounts.use_cases.order_steps import order_steps
@@ -41,6 +45,9 @@ from accounts.use_cases.sign_out import sign_out
 from accounts.use_cases.sign_up import sign_up
 from accounts.use_cases.sweep_sessions import sweep_sessions
 from accounts.use_cases.update_address import update_address
+from accounts.use_cases.update_organization import update_organization
+from accounts.use_cases.update_user import update_user
+from accounts.use_cases.withdraw_invitation import withdraw_invitation
 from chassis.messages import Event
 from chassis.persistence import Reader
 from chassis.service import Call, Provided, Service, consume_many, every, rpc
@@ -97,12 +104,12 @@ class AccountsService(Service):
         """End a session."""
         return sign_out(self.app, call.caller, **call.data)
 
-    @rpc(request=messages.Nothing(), reply=messages.OrganizationRecord())
+    @rpc(request=messages.Nothing(), reply=messages.OrganizationRecord(), scope="read")
     def get_organization(self, call: Call) -> dict[str, Any]:
         """The caller's organisation."""
         return get_organization(self.app, call.caller)
 
-    @rpc(request=messages.AskBillingFacts(), reply=messages.BillingFacts())
+    @rpc(request=messages.AskBillingFacts(), reply=messages.BillingFacts(), scope="read")
     def billing_facts(self, call: Call) -> dict[str, Any]:
         """What an order of the caller's organisation is billed by."""
         return billing_facts(self.app, call.caller, **call.data)
@@ -112,72 +119,107 @@ class AccountsService(Service):
         """For staff: an organisation is exempt from tax, or not."""
         return set_tax_certificate(self.app, call.caller, **call.data)
 
-    @rpc(request=messages.PageRequest(), reply=messages.Addresses())
+    @rpc(request=messages.PageRequest(), reply=messages.Addresses(), scope="read")
     def list_addresses(self, call: Call) -> dict[str, Any]:
         """The organisation's addresses."""
         return list_addresses(self.app, call.caller, **call.data)
 
-    @rpc(request=messages.ById(), reply=messages.Address())
+    @rpc(request=messages.ById(), reply=messages.Address(), scope="read")
     def get_address(self, call: Call) -> dict[str, Any]:
         """One address."""
         return get_address(self.app, call.caller, **call.data)
 
-    @rpc(request=messages.NewAddress(), reply=messages.Address())
+    @rpc(request=messages.NewAddress(), reply=messages.Address(), scope="buy")
     def create_address(self, call: Call) -> dict[str, Any]:
         """Add an address."""
         return create_address(self.app, call.caller, **call.data)
 
-    @rpc(request=messages.UpdateAddress(), reply=messages.Address())
+    @rpc(request=messages.UpdateAddress(), reply=messages.Address(), scope="buy")
     def update_address(self, call: Call) -> dict[str, Any]:
         """Change an address."""
         return update_address(self.app, call.caller, **call.data)
 
-    @rpc(request=messages.ById(), reply=messages.Nothing())
+    @rpc(request=messages.ById(), reply=messages.Nothing(), scope="buy")
     def delete_address(self, call: Call) -> dict[str, Any]:
         """Forget an address."""
         return delete_address(self.app, call.caller, **call.data)
 
-    @rpc(request=messages.ById(), reply=messages.Nothing())
+    @rpc(request=messages.UpdateOrganization(), reply=messages.OrganizationFacts(), scope="admin")
+    def update_organization(self, call: Call) -> dict[str, Any]:
+        """Change the caller's organisation."""
+        return update_organization(self.app, call.caller, **call.data)
+
+    @rpc(request=messages.PageRequest(), reply=messages.Users(), scope="admin")
+    def list_users(self, call: Call) -> dict[str, Any]:
+        """The organisation's users."""
+        return list_users(self.app, call.caller, **call.data)
+
+    @rpc(request=messages.UpdateUser(), reply=messages.UserRecord(), scope="admin")
+    def update_user(self, call: Call) -> dict[str, Any]:
+        """Change a user's name or role, or whether to sign in at all."""
+        return update_user(self.app, call.caller, **call.data)
+
+    @rpc(request=messages.InviteUser(), reply=messages.Invitation(), scope="admin")
+    def invite_user(self, call: Call) -> dict[str, Any]:
+        """Invite somebody; a mail follows."""
+        return invite_user(self.app, call.caller, **call.data)
+
+    @rpc(request=messages.PageRequest(), reply=messages.Invitations(), scope="admin")
+    def list_invitations(self, call: Call) -> dict[str, Any]:
+        """Who was invited and has not accepted yet."""
+        return list_invitations(self.app, call.caller, **call.data)
+
+    @rpc(request=messages.ById(), reply=messages.Nothing(), scope="admin")
+    def withdraw_invitation(self, call: Call) -> dict[str, Any]:
+        """Take an invitation back."""
+        return withdraw_invitation(self.app, call.caller, **call.data)
+
+    @rpc(request=messages.ResetPassword(), reply=messages.Nothing(), anonymous=True)
+    def accept_invitation(self, call: Call) -> dict[str, Any]:
+        """Become a user of the organisation that invites."""
+        return accept_invitation(self.app, **call.data)
+
+    @rpc(request=messages.ById(), reply=messages.Nothing(), scope="admin")
     def deactivate_user(self, call: Call) -> dict[str, Any]:
         """Keep a user from signing in."""
         return deactivate_user(self.app, call.caller, **call.data)
 
-    @rpc(request=messages.CreateApiKey(), reply=messages.ApiKey())
+    @rpc(request=messages.CreateApiKey(), reply=messages.ApiKey(), scope="admin")
     def create_api_key(self, call: Call) -> dict[str, Any]:
         """Keep the digest of a new API key."""
         return create_api_key(self.app, call.caller, **call.data)
 
-    @rpc(request=messages.PageRequest(), reply=messages.ApiKeys())
+    @rpc(request=messages.PageRequest(), reply=messages.ApiKeys(), scope="admin")
     def list_api_keys(self, call: Call) -> dict[str, Any]:
         """The organisation's API keys."""
         return list_api_keys(self.app, call.caller, **call.data)
 
-    @rpc(request=messages.ById(), reply=messages.Nothing())
+    @rpc(request=messages.ById(), reply=messages.Nothing(), scope="admin")
     def revoke_api_key(self, call: Call) -> dict[str, Any]:
         """Stop an API key."""
         return revoke_api_key(self.app, call.caller, **call.data)
 
-    @rpc(request=messages.SearchDeployments(), reply=messages.DeploymentPage())
+    @rpc(request=messages.SearchDeployments(), reply=messages.DeploymentPage(), scope="read")
     def search_deployments(self, call: Call) -> dict[str, Any]:
         """Deployments by the beginning of the id or a part of the name."""
         return search_deployments(self.app, call.caller, **call.data)
 
-    @rpc(request=messages.ById(), reply=messages.DeploymentRecord())
+    @rpc(request=messages.ById(), reply=messages.DeploymentRecord(), scope="read")
     def get_deployment(self, call: Call) -> dict[str, Any]:
         """One deployment."""
         return get_deployment(self.app, call.caller, **call.data)
 
-    @rpc(request=messages.ById(), reply=messages.Coverage())
+    @rpc(request=messages.ById(), reply=messages.Coverage(), scope="read")
     def get_coverage(self, call: Call) -> dict[str, Any]:
         """A deployment with the contracts that are bound to it."""
         return get_coverage(self.app, call.caller, **call.data)
 
-    @rpc(request=messages.CheckDeployments(), reply=messages.VisibleDeployments())
+    @rpc(request=messages.CheckDeployments(), reply=messages.VisibleDeployments(), scope="read")
     def check_deployments(self, call: Call) -> dict[str, Any]:
         """Which of these deployments the caller may name."""
         return check_deployments(self.app, call.caller, **call.data)
 
-    @rpc(request=messages.ById(), reply=messages.Deployment())
+    @rpc(request=messages.ById(), reply=messages.Deployment(), scope="admin")
     def retire_deployment(self, call: Call) -> dict[str, Any]:
         """Let nothing new be bound to a deployment."""
         return retire_deployment(self.app, call.caller, **call.data)
@@ -197,7 +239,7 @@ class AccountsService(Service):
         """For staff: it does so no longer."""
         return end_management(self.app, call.caller, **call.data)
 
-    @rpc(request=messages.PageRequest(), reply=messages.Organizations())
+    @rpc(request=messages.PageRequest(), reply=messages.Organizations(), scope="read")
     def list_managed(self, call: Call) -> dict[str, Any]:
         """The organisations that the caller's manages."""
         return list_managed(self.app, call.caller, **call.data)

@@ -108,6 +108,7 @@ API_KEY = sa.Table(
     sa.Column("last_four", sa.String(4), nullable=False),
     sa.Column("created_at", UtcDateTimeColumn, nullable=False),
     sa.Column("revoked_at", UtcDateTimeColumn),
+    sa.Column("scopes", sa.String(100)),  # words with blanks in between; none for all that an admin may do
 )
 
 DEPLOYMENT = sa.Table(
@@ -313,7 +314,7 @@ def person_by_email(reader: Reader, email: str) -> Row | None:
 def person_by_session(reader: Reader, digest: str) -> Row | None:
     """The active user of a session that has not expired, with the organisation and `expires_at`."""
     return reader.one(
-        sa.select(*_PERSON, SESSION.c.expires_at)
+        sa.select(*_PERSON, SESSION.c.expires_at, sa.null().label("scopes"))
         .select_from(SESSION.join(USER).join(ORGANIZATION))
         .where(SESSION.c.digest == digest, SESSION.c.expires_at > reader.now, _ACTIVE)
     )
@@ -322,7 +323,7 @@ def person_by_session(reader: Reader, digest: str) -> Row | None:
 def person_by_api_key(reader: Reader, digest: str) -> Row | None:
     """The active creator of an API key that was not revoked, with the organisation; `expires_at` is None."""
     return reader.one(
-        sa.select(*_PERSON, sa.null().label("expires_at"))
+        sa.select(*_PERSON, sa.null().label("expires_at"), API_KEY.c.scopes)
         .select_from(
             API_KEY.join(USER, USER.c.id == API_KEY.c.user_id).join(
                 ORGANIZATION, ORGANIZATION.c.id == API_KEY.c.organization_id
@@ -339,14 +340,37 @@ def change_password_hash(transaction: Transaction, user_id: str, old: str, new: 
     )
 
 
+def page_of_users(
+    reader: Reader, organization_id: str, limit: int, cursor: str | None
+) -> tuple[Sequence[Row], str | None]:
+    """The users of an organisation, deactivated ones too, newest first."""
+    return page(reader, sa.select(USER).where(USER.c.organization_id == organization_id), USER.c.id, limit, cursor)
+
+
+def count_active(reader: Reader, organization_id: str, roles: Collection[str]) -> int:
+    """How many users of an organisation with one of the roles can sign in."""
+    select = sa.select(sa.func.count()).where(
+        USER.c.organization_id == organization_id, USER.c.role.in_(roles), _ACTIVE
+    )
+    return int(reader.scalar(select))
+
+
+def change_user(transaction: Transaction, user_id: str, values: Mapping[str, Any]) -> None:
+    """Write some columns of a user."""
+    transaction.execute(sa.update(USER).where(USER.c.id == user_id).values(**values))
+
+
+def revoke_keys(transaction: Transaction, user_id: str) -> list[str]:
+    """Note that no API key of a user is good any more; the digests of those that were."""
+    good = (API_KEY.c.user_id == user_id, API_KEY.c.revoked_at.is_(None))
+    digests = [row["digest"] for row in transaction.all(sa.select(API_KEY.c.digest).where(*good))]
+    transaction.execute(sa.update(API_KEY).where(*good).values(revoked_at=transaction.now))
+    return digests
+
+
 def set_password_hash(transaction: Transaction, user_id: str, password_hash: str) -> None:
     """Give a user a new password."""
     transaction.execute(sa.update(USER).where(USER.c.id == user_id).values(password_hash=password_hash))
-
-
-def deactivate(transaction: Transaction, user_id: str) -> None:
-    """Note that a user may not sign in any more."""
-    transaction.execute(sa.update(USER).where(USER.c.id == user_id).values(deactivated_at=transaction.now))
 
 
 def session(reader: Reader, digest: str) -> Row | None:
@@ -368,13 +392,6 @@ def end_sessions(transaction: Transaction, user_id: str) -> None:
 def delete_expired_sessions(transaction: Transaction) -> int:
     """Forget the sessions that have expired; how many there were."""
     return transaction.execute(sa.delete(SESSION).where(SESSION.c.expires_at <= transaction.now)).rowcount
-
-
-def credential_digests(reader: Reader, user_id: str) -> list[str]:
-    """The digests of a user's sessions and API keys that are not revoked."""
-    sessions = sa.select(SESSION.c.digest).where(SESSION.c.user_id == user_id)
-    keys = sa.select(API_KEY.c.digest).where(API_KEY.c.user_id == user_id, API_KEY.c.revoked_at.is_(None))
-    return [row["digest"] for row in reader.all(sessions.union_all(keys))]
 
 
 def api_key(reader: Reader, key_id: str, organization_id: str) -> Row | None:
@@ -607,6 +624,31 @@ def end_links(transaction: Transaction, purpose: Purpose, email: str) -> None:
         .where(LINK.c.purpose == str(purpose), LINK.c.email == email, LINK.c.ended_at.is_(None))
         .values(ended_at=transaction.now)
     )
+
+
+def _open_invitations(organization_id: str) -> sa.Select[Any]:
+    return sa.select(LINK).where(
+        LINK.c.purpose == str(Purpose.INVITATION), LINK.c.organization_id == organization_id, LINK.c.ended_at.is_(None)
+    )
+
+
+def page_of_invitations(
+    reader: Reader, organization_id: str, limit: int, cursor: str | None
+) -> tuple[Sequence[Row], str | None]:
+    """The invitations of an organisation that were neither accepted nor withdrawn, newest first."""
+    return page(reader, _open_invitations(organization_id), LINK.c.id, limit, cursor)
+
+
+def open_invitations(
+    reader: Reader, organization_id: str, *, email: str | None = None, link_id: str | None = None
+) -> Sequence[Row]:
+    """Those of them for an address, or the one with that id."""
+    select = _open_invitations(organization_id)
+    if email is not None:
+        select = select.where(LINK.c.email == email)
+    if link_id is not None:
+        select = select.where(LINK.c.id == link_id)
+    return reader.all(select)
 
 
 def add_organization(transaction: Transaction, name: str, language: str) -> str:

@@ -57,6 +57,7 @@ def test_events_are_what_their_schemas_say(event) -> None:
 def test_only_who_has_no_identity_yet_may_come_without() -> None:
     assert {name for name, rpc in METHODS.items() if rpc.anonymous} == {
         "sign_in", "authenticate", "sign_up", "confirm_sign_up", "request_password_reset", "reset_password",
+        "accept_invitation",
     }  # fmt: skip
 
 

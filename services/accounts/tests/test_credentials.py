@@ -1,5 +1,6 @@
 """Sessions and API keys: who they are, and when they stop."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -9,6 +10,7 @@ from accounts.use_cases.create_api_key import create_api_key
 from accounts.use_cases.deactivate_user import deactivate_user
 from accounts.use_cases.get_organization import get_organization
 from accounts.use_cases.list_api_keys import list_api_keys
+from accounts.use_cases.register_user import register_user
 from accounts.use_cases.revoke_api_key import revoke_api_key
 from accounts.use_cases.sign_out import sign_out
 from accounts.use_cases.sweep_sessions import sweep_sessions
@@ -29,8 +31,10 @@ def _refused(world, credential: str = "token") -> None:
     assert (refused.value.kind, refused.value.code) == (Kind.UNAUTHENTICATED, "unauthenticated")
 
 
-def _create(world, key: str = "key", name: str = "Nightly", caller=None):
-    return create_api_key(world.app, caller or world.admin, name=name, digest=world.digest(key), last_four="x7Qk")
+def _create(world, key: str = "key", name: str = "Nightly", caller=None, scopes=None):
+    return create_api_key(
+        world.app, caller or world.admin, name=name, digest=world.digest(key), last_four="x7Qk", scopes=scopes
+    )
 
 
 def _verified(world, answer):
@@ -62,6 +66,28 @@ def test_an_api_key_is_the_admin_who_made_it(world_on_both) -> None:
     assert (caller.user_id, caller.role, caller.organization_id) == ("usr_ann", "admin", "org_acme")
     assert answer["expires_at"] is None
     assert (answer["believed_until"] - world_on_both.clock.now()).total_seconds() == 300
+
+
+def test_a_key_is_good_for_what_it_was_made_for(world_on_both) -> None:
+    world = world_on_both
+    assert _create(world, "all")["scopes"] == ["read", "buy", "cards", "tickets", "admin"]
+    assert _create(world, "some", scopes=["cards", "buy", "buy"])["scopes"] == ["buy", "cards"]
+    assert _verified(world, _who(world, "all")).scopes is None
+    restricted = _verified(world, _who(world, "some"))
+    assert restricted.scopes == "buy cards"
+    for scope in ("read", "buy", "cards"):
+        restricted.require_scope(scope)
+    for scope in ("tickets", "admin", None):
+        with pytest.raises(Refusal, match="scope_missing"):
+            restricted.require_scope(scope)
+
+
+def test_a_restricted_key_makes_no_key_that_may_do_more(world) -> None:
+    restricted = replace(world.admin, scopes="read admin")
+    for scopes in (None, ["buy"], ["read", "buy"]):
+        with pytest.raises(Refusal, match="scope_missing"):
+            _create(world, caller=restricted, scopes=scopes)
+    assert _create(world, caller=restricted, scopes=["admin"])["scopes"] == ["admin"]
 
 
 def test_a_session_ends_at_its_expiry_to_the_second(world_on_both) -> None:
@@ -97,7 +123,11 @@ def test_nobody_ends_somebody_elses_session(world) -> None:
 
 def test_deactivation_stops_sessions_and_keys_at_once(world_on_both) -> None:
     world = world_on_both
-    second = world.caller("usr_admin2", "superuser")
+    register_user(
+        world.app, id="usr_amy", organization_id="org_acme", email="amy@acme.example", name="Amy",
+        password="a password", role="admin",
+    )  # fmt: skip
+    second = world.caller("usr_amy", "admin")
     world.sign_in("ann@acme.example", token="one")
     world.sign_in("ann@acme.example", token="two")
     _create(world)
@@ -152,7 +182,7 @@ def test_keys_are_listed_newest_first_page_by_page_without_the_digest(world) -> 
             break
     assert sorted(key["name"] for key in seen) == [f"Key {number}" for number in range(5)]
     assert [key["id"] for key in seen] == sorted((key["id"] for key in made), reverse=True)
-    assert set(seen[0]) == {"id", "name", "last_four", "created_at"}
+    assert set(seen[0]) == {"id", "name", "last_four", "created_at", "scopes"}
 
 
 def test_a_revoked_key_is_refused_at_once_and_gone_from_the_list(world_on_both) -> None:

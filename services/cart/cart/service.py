@@ -48,57 +48,57 @@ class CartService(Service):
         """The steps of an order."""
         return order_steps(reader, order_id, organization_id)
 
-    @rpc(request=messages.GetCart(), reply=messages.CartReply())
+    @rpc(request=messages.GetCart(), reply=messages.CartReply(), scope="read")
     def get_cart(self, call: Call) -> dict[str, Any]:
         """The caller's cart."""
         return get_cart(self.app, call.caller, **call.data)
 
-    @rpc(request=messages.AddLine(), reply=messages.CartReply())
+    @rpc(request=messages.AddLine(), reply=messages.CartReply(), scope="buy")
     def add_line(self, call: Call) -> dict[str, Any]:
         """Add to cart."""
         return add_line(self.app, call.caller, **call.data)
 
-    @rpc(request=messages.UpdateLine(), reply=messages.CartReply())
+    @rpc(request=messages.UpdateLine(), reply=messages.CartReply(), scope="buy")
     def update_line(self, call: Call) -> dict[str, Any]:
         """Change a line."""
         return update_line(self.app, call.caller, **call.data)
 
-    @rpc(request=messages.RemoveLine(), reply=messages.CartReply())
+    @rpc(request=messages.RemoveLine(), reply=messages.CartReply(), scope="buy")
     def remove_line(self, call: Call) -> dict[str, Any]:
         """Take a line out."""
         return remove_line(self.app, call.caller, **call.data)
 
-    @rpc(request=messages.ApplyDeployment(), reply=messages.AppliedReply())
+    @rpc(request=messages.ApplyDeployment(), reply=messages.AppliedReply(), scope="buy")
     def apply_deployment(self, call: Call) -> dict[str, Any]:
         """Apply to All."""
         return apply_deployment(self.app, call.caller, **call.data)
 
-    @rpc(request=messages.PlaceOrder(), reply=messages.PlacedReply())
+    @rpc(request=messages.PlaceOrder(), reply=messages.PlacedReply(), scope="buy")
     def place_order(self, call: Call) -> dict[str, Any]:
         """Process Order."""
         return place_order(self.app, call.caller, **call.data)
 
-    @rpc(request=messages.CancelOrder(), reply=messages.CancelledReply())
+    @rpc(request=messages.CancelOrder(), reply=messages.CancelledReply(), scope="buy")
     def cancel_order(self, call: Call) -> dict[str, Any]:
         """Cancel an unpaid order."""
         return cancel_order(self.app, call.caller, **call.data)
 
-    @rpc(request=messages.ChangePayment(), reply=messages.PlacedReply())
+    @rpc(request=messages.ChangePayment(), reply=messages.PlacedReply(), scope="buy")
     def change_payment(self, call: Call) -> dict[str, Any]:
         """Another way to pay for an order that awaits payment."""
         return change_payment(self.app, call.caller, **call.data)
 
-    @rpc(request=messages.ConvertQuote(), reply=messages.PlacedReply())
+    @rpc(request=messages.ConvertQuote(), reply=messages.PlacedReply(), scope="buy")
     def convert_quote(self, call: Call) -> dict[str, Any]:
         """An order of a quote, once."""
         return convert_quote(self.app, call.caller, **call.data)
 
-    @rpc(request=messages.GetOrder(), reply=messages.OrderReply())
+    @rpc(request=messages.GetOrder(), reply=messages.OrderReply(), scope="read")
     def get_order(self, call: Call) -> dict[str, Any]:
         """One order of the caller's organisation."""
         return get_order(self.app, call.caller, call.data["id"])
 
-    @rpc(request=messages.ListOrders(), reply=messages.OrderList())
+    @rpc(request=messages.ListOrders(), reply=messages.OrderList(), scope="read")
     def list_orders(self, call: Call) -> dict[str, Any]:
         """The orders of the caller's organisation."""
         return list_orders(self.app, call.caller, **call.data)

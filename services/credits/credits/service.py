@@ -53,59 +53,59 @@ class CreditsService(Service):
 
     kept_days = (*Service.kept_days, (FAILURE, "last_failed_at", 1))
 
-    @rpc(request=messages.Nothing(), reply=messages.Balance())
+    @rpc(request=messages.Nothing(), reply=messages.Balance(), scope="read")
     def get_balance(self, call: Call) -> dict[str, Any]:
         return get_balance(self.app, call.caller)
 
-    @rpc(request=messages.ListEntries(), reply=messages.Entries())
+    @rpc(request=messages.ListEntries(), reply=messages.Entries(), scope="read")
     def list_entries(self, call: Call) -> dict[str, Any]:
         return list_entries(self.app, call.caller, **call.data)
 
-    @rpc(request=messages.TraceEntry(), reply=messages.Trace())
+    @rpc(request=messages.TraceEntry(), reply=messages.Trace(), scope="read")
     def trace_entry(self, call: Call) -> dict[str, Any]:
         return trace_entry(self.app, call.caller, **call.data)
 
-    @rpc(request=messages.ListCards(), reply=messages.Cards())
+    @rpc(request=messages.ListCards(), reply=messages.Cards(), scope="read")
     def list_cards(self, call: Call) -> dict[str, Any]:
         return list_cards(self.app, call.caller, **call.data)
 
-    @rpc(request=messages.GetCard(), reply=messages.Card())
+    @rpc(request=messages.GetCard(), reply=messages.Card(), scope="read")
     def get_card(self, call: Call) -> dict[str, Any]:
         return get_card(self.app, call.caller, card_id=call.data["id"])
 
-    @rpc(request=messages.CardsOfOrders(), reply=messages.OrdersCards())
+    @rpc(request=messages.CardsOfOrders(), reply=messages.OrdersCards(), scope="read")
     def cards_of_orders(self, call: Call) -> dict[str, Any]:
         return cards_of_orders(self.app, call.caller, **call.data)
 
-    @rpc(request=messages.PreviewCard(), reply=messages.Preview())
+    @rpc(request=messages.PreviewCard(), reply=messages.Preview(), scope="cards")
     def preview_card(self, call: Call) -> dict[str, Any]:
         return preview_card(self.app, call.caller, **call.data)
 
-    @rpc(request=messages.ClaimCard(), reply=messages.ClaimReply())
+    @rpc(request=messages.ClaimCard(), reply=messages.ClaimReply(), scope="cards")
     def claim_card(self, call: Call) -> dict[str, Any]:
         return claim_card(self.app, call.caller, **call.data)
 
-    @rpc(request=messages.RecallCard(), reply=messages.RecallReply())
+    @rpc(request=messages.RecallCard(), reply=messages.RecallReply(), scope="cards")
     def recall_card(self, call: Call) -> dict[str, Any]:
         return recall_card(self.app, call.caller, **call.data)
 
-    @rpc(request=messages.OwnCard(), reply=messages.CardReply())
+    @rpc(request=messages.OwnCard(), reply=messages.CardReply(), scope="cards")
     def freeze_card(self, call: Call) -> dict[str, Any]:
         return freeze_card(self.app, call.caller, **call.data)
 
-    @rpc(request=messages.OwnCard(), reply=messages.CardReply())
+    @rpc(request=messages.OwnCard(), reply=messages.CardReply(), scope="cards")
     def unfreeze_card(self, call: Call) -> dict[str, Any]:
         return unfreeze_card(self.app, call.caller, **call.data)
 
-    @rpc(request=messages.OwnCard(), reply=messages.CardReply())
+    @rpc(request=messages.OwnCard(), reply=messages.CardReply(), scope="cards")
     def reissue_card(self, call: Call) -> dict[str, Any]:
         return reissue_card(self.app, call.caller, **call.data)
 
-    @rpc(request=messages.BindCard(), reply=messages.CardReply())
+    @rpc(request=messages.BindCard(), reply=messages.CardReply(), scope="cards")
     def bind_card(self, call: Call) -> dict[str, Any]:
         return bind_card(self.app, call.caller, **call.data)
 
-    @rpc(request=messages.SplitCard(), reply=messages.SplitReply())
+    @rpc(request=messages.SplitCard(), reply=messages.SplitReply(), scope="cards")
     def split_card(self, call: Call) -> dict[str, Any]:
         return split_card(self.app, call.caller, **call.data)
 

@@ -78,22 +78,22 @@ class PaymentsService(Service):
         """Whether an organisation may pay so."""
         return check_payment(self.app, call.identity, **call.data)
 
-    @rpc(request=messages.SavePaymentMethod(), reply=messages.SavedReply())
+    @rpc(request=messages.SavePaymentMethod(), reply=messages.SavedReply(), scope="buy")
     def save_payment_method(self, call: Call) -> dict[str, Any]:
         """The provider keeps a card for the caller's organisation."""
         return save_payment_method(self.app, call.caller, **call.data)
 
-    @rpc(request=messages.ListPaymentMethods(), reply=messages.PaymentMethodList())
+    @rpc(request=messages.ListPaymentMethods(), reply=messages.PaymentMethodList(), scope="read")
     def list_payment_methods(self, call: Call) -> dict[str, Any]:
         """The saved cards of the caller's organisation."""
         return list_payment_methods(self.app, call.caller)
 
-    @rpc(request=messages.OnePaymentMethod(), reply=messages.PaymentMethodReply())
+    @rpc(request=messages.OnePaymentMethod(), reply=messages.PaymentMethodReply(), scope="buy")
     def set_default_payment_method(self, call: Call) -> dict[str, Any]:
         """One of them is offered first."""
         return set_default_payment_method(self.app, call.caller, **call.data)
 
-    @rpc(request=messages.OnePaymentMethod(), reply=messages.Nothing())
+    @rpc(request=messages.OnePaymentMethod(), reply=messages.Nothing(), scope="buy")
     def remove_payment_method(self, call: Call) -> dict[str, Any]:
         """One of them is used no more."""
         return remove_payment_method(self.app, call.caller, **call.data)

@@ -28,17 +28,17 @@ class SupportService(Service):
     name = "support"
     app = Provided(bootstrap)
 
-    @rpc(request=messages.Preflight(), reply=messages.PreflightReply())
+    @rpc(request=messages.Preflight(), reply=messages.PreflightReply(), scope="read")
     def preflight(self, call: Call) -> dict[str, Any]:
         """Whether a ticket would be accepted."""
         return preflight(self.app, call.caller, **call.data)
 
-    @rpc(request=messages.OpenTicket(), reply=messages.TicketReply())
+    @rpc(request=messages.OpenTicket(), reply=messages.TicketReply(), scope="tickets")
     def open_ticket(self, call: Call) -> dict[str, Any]:
         """A new ticket, with credits held for it."""
         return open_ticket(self.app, call.caller, **call.data)
 
-    @rpc(request=messages.GetTicket(), reply=messages.Ticket())
+    @rpc(request=messages.GetTicket(), reply=messages.Ticket(), scope="read")
     def get_ticket(self, call: Call) -> dict[str, Any]:
         """One ticket."""
         return get_ticket(self.app, call.caller, **call.data)
@@ -49,7 +49,7 @@ class SupportService(Service):
         call.caller.require(*STAFF)
         return get_ticket(self.app, call.caller, **call.data)
 
-    @rpc(request=messages.ListTickets(), reply=messages.Tickets())
+    @rpc(request=messages.ListTickets(), reply=messages.Tickets(), scope="read")
     def list_tickets(self, call: Call) -> dict[str, Any]:
         """The organisation's tickets."""
         return list_tickets(self.app, call.caller, **call.data)
@@ -59,12 +59,12 @@ class SupportService(Service):
         """Anybody's tickets; for staff."""
         return list_queue(self.app, call.caller, **call.data)
 
-    @rpc(request=messages.ListComments(), reply=messages.Comments())
+    @rpc(request=messages.ListComments(), reply=messages.Comments(), scope="read")
     def list_comments(self, call: Call) -> dict[str, Any]:
         """What was written about a ticket."""
         return list_comments(self.app, call.caller, **call.data)
 
-    @rpc(request=messages.AddComment(), reply=messages.CommentReply())
+    @rpc(request=messages.AddComment(), reply=messages.CommentReply(), scope="tickets")
     def add_comment(self, call: Call) -> dict[str, Any]:
         """Write something about a ticket."""
         return add_comment(self.app, call.caller, **call.data)
@@ -74,12 +74,12 @@ class SupportService(Service):
         """Time worked, or an entry taken back; for staff."""
         return add_time(self.app, call.caller, **call.data)
 
-    @rpc(request=messages.AnswerOverrun(), reply=messages.TicketReply())
+    @rpc(request=messages.AnswerOverrun(), reply=messages.TicketReply(), scope="tickets")
     def answer_overrun(self, call: Call) -> dict[str, Any]:
         """Yes or no to more credits."""
         return answer_overrun(self.app, call.caller, **call.data)
 
-    @rpc(request=messages.CloseTicket(), reply=messages.TicketReply())
+    @rpc(request=messages.CloseTicket(), reply=messages.TicketReply(), scope="tickets")
     def close_ticket(self, call: Call) -> dict[str, Any]:
         """Debit what was worked, return the rest."""
         return close_ticket(self.app, call.caller, **call.data)
@@ -89,7 +89,7 @@ class SupportService(Service):
         """Nothing is debited for a mistake of ours; for staff."""
         return give_back_defect(self.app, call.caller, **call.data)
 
-    @rpc(request=messages.ReopenTicket(), reply=messages.TicketReply())
+    @rpc(request=messages.ReopenTicket(), reply=messages.TicketReply(), scope="tickets")
     def reopen_ticket(self, call: Call) -> dict[str, Any]:
         """Open a closed ticket again."""
         return reopen_ticket(self.app, call.caller, **call.data)

@@ -41,12 +41,15 @@ class Call:
 
 
 class Method(Protocol):
-    """What is known of a method that others may call: its schemas, and whether it needs an identity."""
+    """What is known of a method that others may call: its schemas, whether it needs an identity, and what a restricted
+    API key must be made for.
+    """
 
     method_name: str
     request: Schema
     reply: Schema
     anonymous: bool
+    scope: str | None
 
 
 class RequestDesk:
@@ -67,7 +70,8 @@ class RequestDesk:
         """The method that is asked for, and the checked request.
 
         Raises:
-            Refusal: there is no such method, it is no request, nobody asks, or fields are wrong.
+            Refusal: there is no such method, it is no request, nobody asks, an API key was not made for this, or
+                fields are wrong.
         """
         service, _, name = routing_key.partition(".")
         method = self._methods.get(name)
@@ -82,6 +86,8 @@ class RequestDesk:
         identity = None
         if not method.anonymous or request.identity_token:
             identity = self._verifier.verify(request.identity_token)
+            if not method.anonymous:
+                identity.require_scope(method.scope)
         return method, Call(load_request(method.request, data), identity, request.deadline)
 
     def answer(self, method: Method, request: RequestContext, result: Any, exc_info: Any) -> str:

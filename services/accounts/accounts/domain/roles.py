@@ -11,6 +11,8 @@ STAFF_ROLES = ("finance", "support", "superuser")
 #: Who sees the organisation's own record; who keeps its address book.
 READERS = ("viewer", "buyer", "admin")
 BUYERS = ("buyer", "admin")
+#: Who manages the users of the own organisation, a customer's or the platform's; one of them there is always.
+MANAGERS = ("admin", "superuser")
 ROLES = CUSTOMER_ROLES + STAFF_ROLES
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from accounts import storage
+from chassis.identity import SCOPES
 from chassis.persistence import Reader, Row
 
 #: Look-alikes that one deployment names at most; who has more will not read them.
@@ -65,9 +66,21 @@ def user_and_organization(person: Row) -> dict[str, Any]:
     }
 
 
+def user(row: Row) -> dict[str, Any]:
+    """A user as the admins of the organisation see one."""
+    names = ("id", "email", "name", "role", "language", "created_at")
+    return {**{name: row[name] for name in names}, "active": row["deactivated_at"] is None}
+
+
+def invitation(row: Row) -> dict[str, Any]:
+    """Who was invited."""
+    return {**{name: row[name] for name in ("id", "email", "name", "role")}, "invited_at": row["requested_at"]}
+
+
 def api_key(row: Row) -> dict[str, Any]:
     """An API key without the key."""
-    return {name: row[name] for name in ("id", "name", "last_four", "created_at")}
+    scopes = SCOPES if row["scopes"] is None else row["scopes"].split()
+    return {**{name: row[name] for name in ("id", "name", "last_four", "created_at")}, "scopes": list(scopes)}
 
 
 def deployments(reader: Reader, rows: Sequence[Row]) -> list[dict[str, Any]]:

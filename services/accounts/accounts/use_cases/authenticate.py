@@ -13,7 +13,8 @@ from kernel.errors import Kind, Refusal
 
 
 def authenticate(app: App, *, credential_digest: str) -> dict[str, Any]:
-    """A signed identity for a session token or API key; an API key stands for the admin who created it.
+    """A signed identity for a session token or API key; an API key stands for the admin who created it, within the
+    scopes that it was made for.
 
     Args:
         app: the parts.
@@ -38,6 +39,7 @@ def authenticate(app: App, *, credential_digest: str) -> dict[str, Any]:
         organization=person["organization_name"],
         language=person["language"],
         organization_number=str(person["organization_number"]),
+        scopes=person["scopes"],
     )
     believed_until = now + timedelta(seconds=LIFETIME_S)
     expires_at = person["expires_at"]

@@ -23,5 +23,6 @@ def revoke_api_key(app: App, caller: Identity, *, id: str) -> dict[str, Any]:
         if key is None:
             raise not_found("API key")
         if storage.revoke_api_key(transaction, id):
+            transaction.audit(caller, "api_key.revoked", id, caller.organization_id, name=key["name"])
             transaction.emit(CREDENTIAL_REVOKED, {"credential_digest": key["digest"]})
     return {}
