@@ -159,7 +159,7 @@ class _Mailbox:
 
 
 class InProcessStore:
-    """Six services in one thread.
+    """All services in one thread.
 
     Args:
         templates: a folder of migrated databases with organisations, deployments and a catalogue (`make_templates`).

@@ -45,6 +45,7 @@ TIMERS = (
     ("cart", "resume_orders"),
     ("payments", "settle_refunds"),
     ("cart", "resume_refunds"),
+    ("support", "resume_tickets"),
 )
 PACKS = {"HOURLY-120": 120, "HOURLY-300": 300, "CONTRACT-STANDARD": 240}
 PRICES = {"HOURLY-120": 24000, "HOURLY-300": 57000, "CONTRACT-STANDARD": 180000}
@@ -59,6 +60,8 @@ _refund_mishaps = st.sampled_from(
     ["none", "none", "none", "credits request", "credits answer", "provider request", "provider answer", "rpc request",
      "rpc answer"]
 )  # fmt: skip
+_ticket_mishaps = st.sampled_from(["none", "none", "none", "request", "answer"])
+_LIVE = ("open", "waiting_for_customer")
 
 
 class Templates:
@@ -80,15 +83,16 @@ class Store(RuleBasedStateMachine):
             },  # how many came, of which order, and are left
             "cards": [],  # credits, state, issuer, order; number and code once the mail has come
             "orders": {},  # by id: whose, what, and what must become of it
+            "tickets": {},  # by id: whose, what was worked, which credits are held for it and which it has spent
         }
         self.read_mails = 0
 
     @initialize(seed=_seeds)
     def open_with_some_sold(self, seed: int) -> None:
-        """A walk begins with cards in the hands of people and credits on a balance, so that all can be done at once."""
+        """A walk begins with cards in people's hands, credits on a balance and a contract: all can be done at once."""
         acme, globex = BUYERS
         self.place(acme, "HOURLY-300", 2, "support_card", "success", "none", seed, at_once=False)
-        self.place(globex, "HOURLY-120", 2, "organization", "success", "none", seed + 1, at_once=True)
+        self.place(globex, "CONTRACT-STANDARD", 1, "organization", "success", "none", seed + 1, at_once=True)
 
     # --- what people do -----------------------------------------------------------------------------------------------
 
@@ -229,7 +233,7 @@ class Store(RuleBasedStateMachine):
         """Finance gives the money of an order back, whatever has become of its credits; or may not."""
         order = self._any(self.expected["orders"], number)
         refused = self._may_not_refund(order)
-        if refused is None and mishap not in ("credits request", "credits answer") and decision == "refuse":
+        if refused is None and mishap != "credits request" and decision == "refuse":
             refused = "credits_in_use" if self._in_use(order) else None
         self._let_refund_astray(mishap)
         outcome = self._ask_to_refund(order, decision)
@@ -244,6 +248,108 @@ class Store(RuleBasedStateMachine):
         if mishap == "none":
             order["refund"]["state"] = "done"
         assert outcome == order["refund"]["state"]
+
+    @rule(buyer=_people, cap=st.integers(1, 200), mishap=_ticket_mishaps)
+    def open_ticket(self, buyer: Identity, cap: int, mishap: str) -> None:
+        """Open a ticket on a deployment with a contract; or be told why not, as the preflight does."""
+        about = {"deployment_id": DEPLOYMENTS[buyer.organization_id], "cap_credits": cap}
+        found = self.store.call(buyer, "support", "preflight", **about)
+        short = self._balance(buyer.organization_id) < cap
+        refused = "no_contract" if not found["contracts"] else "insufficient_credits" if short else None
+        assert found["accepted"] == (refused is None)
+        told = self._ask_support(buyer, "open_ticket", "hold", mishap, subject="Calls", description="Drop", **about)
+        if refused is not None:
+            assert told == refused
+            return
+        ticket = {
+            "id": told["ticket"]["id"], "buyer": buyer, "state": "opening", "cap": cap, "worked": 0, "off": 0,
+            "debited": 0, "given": 0, "held": [], "spent": [], "pending": None, "closed": False, "defect": False,
+            "begun": False,
+        }  # fmt: skip
+        self.expected["tickets"][ticket["id"]] = ticket
+        self._move(ticket, "hold", mishap, cap)
+        assert told["status"] == (201 if mishap == "none" else 202)
+
+    @precondition(lambda self: self.expected["tickets"])
+    @rule(number=_seeds, minutes=st.integers(1, 150))
+    def work(self, number: int, minutes: int) -> None:
+        """Support notes time, and the customer is asked for what is beyond the cap."""
+        ticket = self._any(self.expected["tickets"], number)
+        told = self._ask_support(
+            STAFF, "add_time", "", "none", id=ticket["id"], minutes=minutes, note="Looked"
+        )  # fmt: skip
+        if self._not_live(ticket, told):
+            return
+        ticket["worked"] += minutes
+        ticket["begun"] = True
+        if self._overrun(ticket):
+            ticket["state"] = "waiting_for_customer"
+
+    @precondition(lambda self: self.expected["tickets"])
+    @rule(number=_seeds, approve=st.booleans(), mishap=_ticket_mishaps)
+    def answer_overrun(self, number: int, approve: bool, mishap: str) -> None:
+        """Yes or no to more credits."""
+        ticket = self._any(self.expected["tickets"], number)
+        asked, buyer = self._overrun(ticket), ticket["buyer"]
+        told = self._ask_support(buyer, "answer_overrun", "raise_hold", mishap, id=ticket["id"], approve=approve)
+        if self._not_live(ticket, told):
+            return
+        if not asked:
+            assert told == "overrun_not_asked"
+        elif not approve:
+            ticket.update(off=ticket["off"] + asked, state="open")
+        elif self._balance(buyer.organization_id) < asked and mishap != "request":
+            assert told == "insufficient_credits"
+        else:
+            self._move(ticket, "raise", mishap, asked)
+            assert told["status"] == (200 if mishap == "none" else 202)
+
+    @precondition(lambda self: self.expected["tickets"])
+    @rule(number=_seeds, defect=st.booleans(), mishap=_ticket_mishaps)
+    def close_ticket(self, number: int, defect: bool, mishap: str) -> None:
+        """Debit what was worked and agreed to; nothing for a defect, which gives back what was debited before."""
+        ticket = self._any(self.expected["tickets"], number)
+        method = "give_back_defect" if defect else "close_ticket"
+        live = ticket["state"] in _LIVE
+        reason = {"reason": "Ours"} if defect else {}
+        told = self._ask_support(
+            STAFF, method, "settle_hold" if live else "give_back_hold", mishap, id=ticket["id"], **reason
+        )  # fmt: skip
+        if defect and ticket["state"] == "closed" and ticket["pending"] is None:
+            if ticket["defect"]:
+                assert told == "ticket_is_defect"
+                return
+            ticket["defect"] = True
+            self._move(ticket, "give_back", mishap, 0)
+        elif self._not_live(ticket, told):
+            return
+        else:
+            spent = 0 if defect else min(ticket["worked"] - ticket["off"], ticket["cap"])
+            ticket.update(state="closing", off=ticket["worked"] - spent, defect=defect)
+            self._move(ticket, "settle", mishap, spent)
+        assert told["status"] == (200 if mishap == "none" else 202)
+
+    @precondition(lambda self: self.expected["tickets"])
+    @rule(number=_seeds, cap=st.integers(1, 200), mishap=_ticket_mishaps)
+    def reopen_ticket(self, number: int, cap: int, mishap: str) -> None:
+        """Open a closed ticket again, with credits held anew."""
+        ticket = self._any(self.expected["tickets"], number)
+        old = ticket["closed"] and (self.store.clock.now() - ticket["closed"]).total_seconds() > 14 * 86400
+        told = self._ask_support(
+            ticket["buyer"], "reopen_ticket", "hold", mishap, id=ticket["id"], cap_credits=cap
+        )  # fmt: skip
+        if ticket["pending"] is not None:
+            assert told == "ticket_busy"
+        elif ticket["state"] != "closed":
+            assert told == "ticket_not_closed"
+        elif ticket["defect"] or old:
+            assert told == ("ticket_is_defect" if ticket["defect"] else "ticket_closed_too_long")
+        elif self._balance(ticket["buyer"].organization_id) < cap:
+            assert told == "insufficient_credits"
+        else:
+            ticket["state"] = "opening"
+            self._move(ticket, "hold", mishap, cap)
+            assert told["status"] == (200 if mishap == "none" else 202)
 
     # --- what happens by itself ---------------------------------------------------------------------------------------
 
@@ -285,8 +391,22 @@ class Store(RuleBasedStateMachine):
     @invariant()
     def balances_are_those_of_the_dictionary(self) -> None:
         for buyer in BUYERS:
-            found = self.store.call(buyer, "credits", "get_balance")["balance"]
-            assert found == self._balance(buyer.organization_id)
+            found = self.store.call(buyer, "credits", "get_balance")
+            assert found["balance"] == self._balance(buyer.organization_id)
+            mine = [ticket for ticket in self.expected["tickets"].values() if ticket["buyer"] is buyer]
+            assert found["held"] == sum(part[1] for ticket in mine for part in ticket["held"])
+
+    @invariant()
+    def tickets_are_those_of_the_dictionary(self) -> None:
+        for ticket in self.expected["tickets"].values():
+            found = self.store.call(ticket["buyer"], "support", "get_ticket", id=ticket["id"])
+            assert found["state"] == ticket["state"]
+            assert found["credits"] == {
+                "cap": ticket["cap"], "worked": ticket["worked"], "written_off": ticket["off"],
+                "debited": ticket["debited"], "given_back": ticket["given"],
+            }  # fmt: skip
+            asked = found["overrun"]["credits"] if found["overrun"] else 0
+            assert asked == self._overrun(ticket)
 
     @invariant()
     def cards_are_those_of_the_dictionary(self) -> None:
@@ -360,6 +480,101 @@ class Store(RuleBasedStateMachine):
             return {"code": refusal.code}
         return {"id": reply["order"]["id"], "told": reply["status"]}
 
+    def _ask_support(self, caller: Identity, method: str, credits_method: str, mishap: str, **request: Any) -> Any:
+        """The answer, or the code of the refusal."""
+        if mishap != "none":
+            self.store.bus.lost[f"credits.{credits_method}"] = mishap
+        try:
+            return self.store.call(caller, "support", method, idempotency_key=uuid.uuid4().hex, **request)
+        except Refusal as refusal:
+            return refusal.code
+        finally:
+            self.store.bus.lost = {}
+
+    def _not_live(self, ticket: dict[str, Any], told: Any) -> bool:
+        """Whether nothing could be done about a ticket; then it was said why."""
+        if ticket["pending"] is not None:
+            assert told == "ticket_busy"
+        elif ticket["state"] not in _LIVE:
+            assert told == "ticket_not_open"
+        else:
+            return False
+        return True
+
+    @staticmethod
+    def _overrun(ticket: dict[str, Any]) -> int:
+        """What the customer is asked for."""
+        return max(0, ticket["worked"] - ticket["off"] - ticket["cap"]) if ticket["state"] in _LIVE else 0
+
+    def _move(self, ticket: dict[str, Any], step: str, mishap: str, credits: int) -> None:
+        """Have credits do something for a ticket; or not yet, or without support having heard of it."""
+        ticket["pending"] = {"step": step, "credits": credits, "done": False, "since": self.store.clock.now()}
+        if mishap != "request":
+            self._credits_do(ticket)
+        if mishap == "none":
+            self._support_notes(ticket)
+
+    def _credits_do(self, ticket: dict[str, Any]) -> None:
+        pending, whose = ticket["pending"], ticket["buyer"].organization_id
+        pending["done"] = True
+        if pending["step"] in ("hold", "raise"):
+            ticket["held"] += self._draw(whose, pending["credits"])
+        elif pending["step"] == "settle":
+            spent = pending["credits"]
+            order = self.expected["lots"][whose]
+            for lot, credits in sorted(ticket["held"], key=lambda part: next(
+                index for index, each in enumerate(order) if each is part[0]
+            )):  # fmt: skip
+                used = min(spent, credits)
+                spent -= used
+                if used:
+                    ticket["spent"].append([lot, used])
+                self._return(lot, credits - used)
+            ticket["held"] = []
+        else:
+            pending["given"] = sum(self._return(lot, credits) for lot, credits in ticket["spent"])
+
+    def _return(self, lot: dict[str, Any], credits: int) -> int:
+        """Credits go back to their lot, unless its order was refunded meanwhile; how many did."""
+        if lot["order"] is not None and self.expected["orders"][lot["order"]]["taken_back"]:
+            return 0
+        lot["left"] += credits
+        return credits
+
+    def _support_notes(self, ticket: dict[str, Any]) -> None:
+        pending = ticket["pending"]
+        ticket["pending"] = None
+        if pending["step"] == "hold":
+            ticket.update(state="open", cap=pending["credits"], worked=0, off=0, begun=False, closed=False)
+        elif pending["step"] == "raise":
+            ticket.update(state="open", cap=ticket["cap"] + pending["credits"])
+        elif pending["step"] == "settle":
+            before = ticket["debited"]
+            ticket.update(
+                state="closed", debited=before + pending["credits"], closed=self.store.clock.now()
+            )  # fmt: skip
+            if ticket["defect"] and before:
+                self._move(ticket, "give_back", "none", 0)
+        else:
+            ticket["given"] = pending["given"]
+
+    def _tickets_go_on(self) -> None:
+        """What the resumption of tickets means: what credits has not done yet it does now, if it can."""
+        going = [ticket for ticket in self.expected["tickets"].values() if ticket["pending"] is not None]
+        for ticket in sorted(going, key=lambda ticket: (ticket["pending"]["since"], ticket["id"])):
+            pending = ticket["pending"]
+            needs = pending["credits"] if pending["step"] in ("hold", "raise") and not pending["done"] else 0
+            if self._balance(ticket["buyer"].organization_id) >= needs:
+                if not pending["done"]:
+                    self._credits_do(ticket)
+                self._support_notes(ticket)
+            elif pending["step"] == "raise":
+                ticket["pending"] = None
+            elif ticket["closed"]:
+                ticket.update(pending=None, state="closed")
+            else:
+                del self.expected["tickets"][ticket["id"]]
+
     def _orders(self, buyer: Identity) -> list[dict[str, Any]]:
         return [order for order in self.expected["orders"].values() if order["buyer"] == buyer]
 
@@ -396,13 +611,17 @@ class Store(RuleBasedStateMachine):
     def _credit(self, whose: str, credits: int, of_order: str | None) -> None:
         self.expected["lots"][whose].append({"order": of_order, "came": credits, "left": credits})
 
-    def _draw(self, whose: str, credits: int) -> None:
-        """Take the oldest credits."""
+    def _draw(self, whose: str, credits: int) -> list[list[Any]]:
+        """Take the oldest credits; of which lots how many."""
+        parts = []
         for lot in self.expected["lots"][whose]:
             taken = min(lot["left"], credits)
             lot["left"] -= taken
             credits -= taken
+            if taken:
+                parts.append([lot, taken])
         assert credits == 0
+        return parts
 
     def _balance(self, whose: str) -> int:
         return sum(lot["left"] for lot in self.expected["lots"][whose])
@@ -515,6 +734,7 @@ class Store(RuleBasedStateMachine):
             for service, timer in TIMERS:
                 self.store.run(service, timer)
             self._refunds_go_on()
+            self._tickets_go_on()
             self._note(self.store.deliver(random))
             self._send_mails()
 
@@ -525,6 +745,8 @@ class Store(RuleBasedStateMachine):
         ):
             return False
         if any(order["refund"] and order["refund"]["state"] != "done" for order in self.expected["orders"].values()):
+            return False
+        if any(ticket["pending"] is not None for ticket in self.expected["tickets"].values()):
             return False
         waiting = self.store.call(STAFF, "notifications", "list_deliveries", limit=100)["items"]
         return all(delivery["state"] == "sent" for delivery in waiting)

@@ -224,7 +224,7 @@ def claim_ticket(transaction: Transaction, longest_lease: timedelta, ticket_id: 
                 TICKET.c.next_attempt_at > transaction.now + longest_lease + CLOCKS_DIFFER,
             ),
         )
-        .order_by(TICKET.c.next_attempt_at)
+        .order_by(TICKET.c.next_attempt_at, TICKET.c.id)
         .limit(1)
         .with_for_update(skip_locked=True)
     )
