@@ -391,6 +391,87 @@ class Expiry(Schema):
     credits = _NUMBER(required=True)
 
 
+class Issuer(Schema):
+    """Who sells."""
+
+    name = _TEXT(required=True)
+    address = _TEXT(required=True)
+    tax_number = _TEXT(required=True)
+
+
+class InvoicedOrder(Schema):
+    """What a document is for."""
+
+    id = _TEXT(required=True)
+    number = _TEXT(required=True)
+
+
+class InvoicedBuyer(Schema):
+    """Who ordered."""
+
+    name = _TEXT(required=True)
+    email = _TEXT(required=True)
+
+
+class InvoiceLine(Schema):
+    """A line of an invoice."""
+
+    sku = _TEXT(required=True)
+    name = _TEXT(required=True)
+    quantity = _NUMBER(required=True)
+    unit_price = money(required=True)
+    total = money(required=True)
+    tax = money(allow_none=True, required=True)
+    deployment_id = _maybe(_TEXT)
+
+
+class InvoicePayment(Schema):
+    """How an order is paid, or to be paid."""
+
+    method = _TEXT(required=True)
+    card = fields.Nested(CardOnFile, allow_none=True, required=True)
+    reference = _maybe(_TEXT, metadata={"description": "To be given with the money"})
+    due_on = _maybe(fields.Date)
+
+
+class _Document(Schema):
+    number = _TEXT(required=True)
+    issued_at = _WHEN(required=True)
+    issuer = fields.Nested(Issuer, required=True)
+    order = fields.Nested(InvoicedOrder, required=True)
+    organization = fields.Nested(Party, required=True)
+    buyer = fields.Nested(InvoicedBuyer, required=True)
+    billing_address = fields.Nested(AddressShown, allow_none=True, required=True)
+    tax = fields.Nested(TaxShown, allow_none=True, required=True)
+    purchase_order_number = _maybe(_TEXT)
+    totals = fields.Nested(Totals, required=True)
+
+
+class Quote(Order):
+    """A quote to pass on."""
+
+    issuer = fields.Nested(Issuer, required=True)
+    organization = fields.Nested(Party, required=True)
+
+
+class CreditNote(_Document):
+    """What was given back of an invoice."""
+
+    invoice_number = _TEXT(required=True)
+
+
+class Invoice(_Document):
+    """An invoice; invoices are numbered without gaps."""
+
+    state = _TEXT(required=True, metadata={"description": "open, paid or void"})
+    paid_at = _maybe(_WHEN)
+    voided_at = _maybe(_WHEN)
+    lines = fields.List(fields.Nested(InvoiceLine), required=True)
+    terms_version = _TEXT(required=True)
+    payment = fields.Nested(InvoicePayment, required=True)
+    credit_notes = fields.List(fields.Nested(CreditNote), required=True)
+
+
 class Balance(Schema):
     """The credits of your organisation."""
 

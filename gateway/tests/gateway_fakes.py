@@ -72,10 +72,34 @@ ORDER = {
     "fulfilled_at": None, "cancel_reason": None, "next_action": None,
 }  # fmt: skip
 QUOTE = {
-    **ORDER, "kind": "quote", "number": "PQ-1", "state": "open", "paid_at": None,
+    **ORDER, "id": "ord_q", "kind": "quote", "number": "PQ-1", "state": "open", "paid_at": None,
     "expires_at": "2026-12-23T00:00:00.000Z",
     "payment": {"method": "quote", "state": "not_due", "card": None},
     "quote": {"last_day": "2026-12-22", "time_zone": "UTC", "order_id": None}, "quote_id": None,
+}  # fmt: skip
+ISSUER = {"name": "Punchcard", "address": "1 Store Street\nLondon", "tax_number": "GB 1"}
+_DOCUMENT = {
+    "issued_at": "2026-11-22T12:00:01.000Z", "issuer": ISSUER, "order": {"id": "ord_1", "number": "PC-1"},
+    "organization": {"id": "org_acme", "name": "Acme"}, "buyer": {"name": "Ada", "email": "ada@acme.example"},
+    "billing_address": {
+        "name": "Ada Buyer", "company": None, "address": "1 Main Street", "address_2": "Floor 2", "city": "Albany",
+        "state": "NY", "zip": "12207", "country": "US",
+    },
+    "tax": {"name": "Sales tax", "rate_percent": "8.875", "certificate": None}, "purchase_order_number": "PO-77",
+    "totals": {"subtotal": usd(12000), "tax": usd(1065), "total": usd(13065)},
+}  # fmt: skip
+CREDIT_NOTE = {
+    **_DOCUMENT, "number": "CN-000001", "invoice_number": "INV-000007",
+    "totals": {"subtotal": usd(100), "tax": usd(9), "total": usd(109)},
+}  # fmt: skip
+INVOICE = {
+    **_DOCUMENT, "number": "INV-000007", "state": "paid", "paid_at": "2026-11-22T12:00:00.000Z", "voided_at": None,
+    "lines": [
+        {"sku": "HOURLY-120", "name": "120 credits", "quantity": 1, "unit_price": usd(12000), "total": usd(12000),
+         "tax": usd(1065), "deployment_id": None},
+    ],
+    "terms_version": "2026-11", "credit_notes": [CREDIT_NOTE],
+    "payment": {"method": "card", "card": {"brand": "visa", "last4": "4242"}, "reference": None, "due_on": None},
 }  # fmt: skip
 CANCELLED = {
     **ORDER, "state": "cancelled", "payment": {"method": "card", "state": "failed", "card": None}, "paid_at": None,
@@ -256,10 +280,12 @@ REPLIES: dict[str, Any] = {
     "cart.apply_deployment": APPLIED,
     "cart.place_order": {"order": ORDER, "replayed": False, "status": 201},
     "cart.cancel_order": {"order": CANCELLED, "replayed": False, "status": 200},
+    "payments.get_invoice": INVOICE,
+    "payments.get_issuer": ISSUER,
     "cart.convert_quote": {"order": ORDER, "replayed": False, "status": 201},
     "cart.change_payment": {"order": AWAITING, "replayed": False, "status": 201},
     "cart.list_orders": page_of(ORDER),
-    "cart.get_order": ORDER,
+    "cart.get_order": lambda data: QUOTE if data["id"] == QUOTE["id"] else ORDER,
     "credits.cards_of_orders": {"items": [{"order_id": "ord_1", "cards": [ORDER_CARD]}]},
     "credits.get_balance": {
         "balance": 120,

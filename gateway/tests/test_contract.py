@@ -95,6 +95,8 @@ REQUESTS: dict[str, tuple[str, str, Any]] = {
     "payments.receive_webhook": ("POST", "/v1/webhooks/payments", {"id": "evt_1"}),
     "cart.change_payment": ("POST", "/v1/orders/ord_1/payment", {"payment": {"method": "card", "provider_token": "t"}}),
     "cart.convert_quote": ("POST", "/v1/orders/ord_1/convert", {"payment": {"method": "card", "provider_token": "t"}}),
+    "payments.get_invoice": ("GET", "/v1/orders/ord_1/invoice", None),
+    "payments.get_issuer": ("GET", "/v1/orders/ord_q/quote", None),
     "cart.list_orders": ("GET", f"/v1/orders?state=paid&kind=order&purchase_order=PO-77&{PAGE}", None),
     "cart.get_order": ("GET", "/v1/orders/ord_1", None),
     "credits.cards_of_orders": ("GET", "/v1/orders/ord_1", None),

@@ -29,6 +29,9 @@ PASSWORD = "punchcard-demo"  # noqa: S105  # a demo's
 
 #: Where the money of a demo's buyers goes. The IBAN is the one that its inventors explain it with.
 REMITTANCES = {
+    "PAYMENTS_ISSUER_NAME": "Punchcard Support (demo)",
+    "PAYMENTS_ISSUER_ADDRESS": "1 Example Street\nLondon EC1A 1AA\nUnited Kingdom",
+    "PAYMENTS_ISSUER_TAX_NUMBER": "GB 000 0000 00",
     "PAYMENTS_WIRE_BENEFICIARY": "Punchcard Support (demo)",
     "PAYMENTS_WIRE_ACCOUNT": "GB82 WEST 1234 5698 7654 32",
     "PAYMENTS_WIRE_BANK": "Example Bank, London",

@@ -526,6 +526,43 @@ class OrderPaid(RequestSchema):
     payment = fields.Nested(_PaidWith, required=True)
     purchase_order_number = fields.String(required=True, allow_none=True)
     terms_version = fields.String(required=True)
+    billing_address = fields.Nested(AddressReply, allow_none=True)
+    tax = fields.Nested(TaxReply, allow_none=True)
+
+
+class _BilledBy(RequestSchema):
+    """How an order is to be paid that awaits its money."""
+
+    method = fields.String(required=True)
+    reference = fields.String(required=True)
+    due_on = fields.String(required=True, metadata={"format": "date"})
+
+
+class OrderBilled(RequestSchema):
+    """An order awaits a wire or check."""
+
+    order_id = fields.String(required=True)
+    number = fields.String(required=True)
+    billed_at = _moment(required=True)
+    organization = fields.Nested(_PaidOrganization, required=True)
+    buyer = fields.Nested(_PaidBuyer, required=True)
+    lines = fields.List(fields.Nested(_PaidLine), required=True)
+    totals = fields.Nested(Totals, required=True)
+    payment = fields.Nested(_BilledBy, required=True)
+    purchase_order_number = fields.String(required=True, allow_none=True)
+    terms_version = fields.String(required=True)
+    billing_address = fields.Nested(AddressReply, required=True, allow_none=True)
+    tax = fields.Nested(TaxReply, required=True, allow_none=True)
+
+
+class OrderCancelled(RequestSchema):
+    """An order has ended without payment."""
+
+    order_id = fields.String(required=True)
+    number = fields.String(required=True)
+    organization = fields.Nested(_PaidOrganization, required=True)
+    cancelled_at = _moment(required=True)
+    reason = fields.String(required=True)
 
 
 class QuoteIssued(RequestSchema):
@@ -589,6 +626,8 @@ ORDER_PAID = EventType(
         "payment": {"method": "card", "card": _CARD},
         "purchase_order_number": "PO-77",
         "terms_version": "2026-11",
+        "billing_address": None,
+        "tax": None,
     },
 )
 
@@ -610,6 +649,42 @@ ORDER_REFUNDED = EventType(
     },
 )
 
+_ADDRESS: dict[str, Any] = {
+    "name": "Ada Buyer", "company": "Acme", "address": "1 Main Street", "address_2": None, "city": "New York",
+    "state": "NY", "zip": "10001", "country": "US",
+}  # fmt: skip
+_EXEMPT = {"name": "Sales tax", "rate_percent": "0", "certificate": "ST-119-4711"}
+
+ORDER_BILLED = EventType(
+    "cart.order_billed.v1",
+    OrderBilled(),
+    {
+        "order_id": "ord_01JDB0000000000000000000A0",
+        "number": "PC-2026-000123",
+        "billed_at": "2026-11-22T11:59:59.500Z",
+        "organization": {"id": "org_acme", "name": "Acme"},
+        "buyer": {"user_id": "usr_ada", "email": "ada@acme.example", "name": "Ada Buyer", "language": "en"},
+        "lines": [_PAID_LINE],
+        "totals": _TOTALS,
+        "payment": {"method": "wire", "reference": "RF84PC2026000123", "due_on": "2026-12-06"},
+        "purchase_order_number": "PO-77",
+        "terms_version": "2026-11",
+        "billing_address": _ADDRESS,
+        "tax": _EXEMPT,
+    },
+)
+ORDER_CANCELLED = EventType(
+    "cart.order_cancelled.v1",
+    OrderCancelled(),
+    {
+        "order_id": "ord_01JDB0000000000000000000A0",
+        "number": "PC-2026-000123",
+        "organization": {"id": "org_acme", "name": "Acme"},
+        "cancelled_at": "2026-11-22T12:00:00.000Z",
+        "reason": "cancelled_on_request",
+    },
+)
+
 _QUOTED: dict[str, Any] = {
     "order_id": "ord_01JDB0000000000000000000Q0",
     "number": "PQ-2026-000122",
@@ -627,7 +702,7 @@ _QUOTED: dict[str, Any] = {
 QUOTE_ISSUED = EventType("cart.quote_issued.v1", QuoteIssued(), _QUOTED)
 QUOTE_EXPIRING = EventType("cart.quote_expiring.v1", QuoteExpiring(), _QUOTED)
 
-EVENTS = (ORDER_PAID, ORDER_REFUNDED, QUOTE_ISSUED, QUOTE_EXPIRING)
+EVENTS = (ORDER_BILLED, ORDER_PAID, ORDER_CANCELLED, ORDER_REFUNDED, QUOTE_ISSUED, QUOTE_EXPIRING)
 
 
 # --- what cart reads of others ---

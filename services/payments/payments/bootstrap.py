@@ -10,6 +10,7 @@ from chassis.persistence import Database
 from chassis.persistence.throttle import Throttle
 from chassis.service import Runtime
 from payments import settings
+from payments.domain.invoices import Issuer
 from payments.domain.provider import Provider, Webhooks
 from payments.domain.remittances import Terms
 from payments.payment_method_storage import FAILURE
@@ -29,6 +30,7 @@ class App:
         settle_soon: has the attempts that are due settled at once.
         remittances: by method, on what terms money is awaited; a method that is not here is not open.
         declines: counts the cards that were to be saved and are no good: somebody may be trying out stolen ones.
+        issuer: who sells, as invoices say it.
     """
 
     database: Database
@@ -38,6 +40,7 @@ class App:
     settle_soon: Callable[[], None] = lambda: None
     remittances: Mapping[str, Terms] = field(default_factory=dict)
     declines: Throttle = field(default_factory=lambda: Throttle(FAILURE, settings.DECLINES_AT_MOST))
+    issuer: Issuer = field(default_factory=Issuer)
 
 
 def bootstrap(runtime: Runtime) -> App:
@@ -53,5 +56,6 @@ def bootstrap(runtime: Runtime) -> App:
     webhooks = OfflineWebhooks(read.webhook_secrets)
     declines = Throttle(FAILURE, read.declines_at_most, timedelta(seconds=read.declines_window_s))
     return App(
-        runtime.database, provider, read.lease, webhooks, runtime.waker("settle_payments"), read.remittances, declines
+        runtime.database, provider, read.lease, webhooks, runtime.waker("settle_payments"), read.remittances, declines,
+        read.issuer,
     )  # fmt: skip

@@ -487,6 +487,175 @@ class RefundFailed(TolerantSchema):
     failure_code = fields.String(required=True)
 
 
+# --- invoices ---
+
+
+class GetInvoice(RequestSchema):
+    """The invoice of an order."""
+
+    order_id = PlainString(required=True, max_length=64)
+
+
+class GetIssuer(RequestSchema):
+    """Nothing to say."""
+
+
+class IssuerReply(TolerantSchema):
+    """Who sells, as documents say it; the lines of the address are joined by line breaks."""
+
+    name = fields.String(required=True)
+    address = fields.String(required=True)
+    tax_number = fields.String(required=True)
+
+
+class InvoicedOrder(TolerantSchema):
+    """What an invoice is for."""
+
+    id = fields.String(required=True)
+    number = fields.String(required=True)
+
+
+class InvoicedOrganization(TolerantSchema):
+    """Whom an invoice is for."""
+
+    id = fields.String(required=True)
+    name = fields.String(required=True)
+
+
+class InvoicedBuyer(TolerantSchema):
+    """Who ordered."""
+
+    name = fields.String(required=True)
+    email = fields.String(required=True)
+
+
+class InvoicedLine(TolerantSchema):
+    """A line of an order, as an invoice says it."""
+
+    sku = fields.String(required=True)
+    name = fields.String(required=True)
+    quantity = StrictInteger(required=True)
+    unit_price = fields.Nested(MoneySchema, required=True)
+    total = fields.Nested(MoneySchema, required=True)
+    tax = fields.Nested(MoneySchema, allow_none=True, load_default=None)
+    deployment_id = fields.String(allow_none=True, load_default=None)
+
+
+class InvoiceTotals(TolerantSchema):
+    """The sums."""
+
+    subtotal = fields.Nested(MoneySchema, required=True)
+    tax = fields.Nested(MoneySchema, required=True)
+    total = fields.Nested(MoneySchema, required=True)
+
+
+class InvoiceTax(TolerantSchema):
+    """What was charged on top."""
+
+    name = fields.String(required=True)
+    rate_percent = fields.String(required=True)
+    certificate = fields.String(allow_none=True, load_default=None)
+
+
+class BillingAddress(TolerantSchema):
+    """The billing address as it stood in the address book."""
+
+    name = fields.String(required=True)
+    company = fields.String(allow_none=True, load_default=None)
+    address = fields.String(required=True)
+    address_2 = fields.String(allow_none=True, load_default=None)
+    city = fields.String(allow_none=True, load_default=None)
+    state = fields.String(allow_none=True, load_default=None)
+    zip = fields.String(allow_none=True, load_default=None)
+    country = fields.String(required=True)
+
+
+class InvoicePaymentCard(TolerantSchema):
+    """What may be told of a payment card."""
+
+    brand = fields.String(required=True)
+    last4 = fields.String(required=True)
+
+
+class InvoicePayment(TolerantSchema):
+    """How an order is paid, or to be paid."""
+
+    method = fields.String(required=True)
+    card = fields.Nested(InvoicePaymentCard, allow_none=True, load_default=None)
+    reference = fields.String(allow_none=True, load_default=None)
+    due_on = fields.String(allow_none=True, load_default=None)
+
+
+class _InvoicedEvent(TolerantSchema):
+    order_id = fields.String(required=True)
+    number = fields.String(required=True)
+    organization = fields.Nested(InvoicedOrganization, required=True)
+    buyer = fields.Nested(InvoicedBuyer, required=True)
+    lines = fields.List(fields.Nested(InvoicedLine), required=True)
+    totals = fields.Nested(InvoiceTotals, required=True)
+    payment = fields.Nested(InvoicePayment, required=True)
+    purchase_order_number = fields.String(allow_none=True, load_default=None)
+    terms_version = fields.String(required=True)
+    billing_address = fields.Nested(BillingAddress, allow_none=True, load_default=None)
+    tax = fields.Nested(InvoiceTax, allow_none=True, load_default=None)
+
+
+class OrderBilled(_InvoicedEvent):
+    """``cart.order_billed.v1``"""
+
+
+class OrderPaid(_InvoicedEvent):
+    """``cart.order_paid.v1``"""
+
+    paid_at = UtcDateTime(required=True)
+
+
+class OrderCancelled(TolerantSchema):
+    """``cart.order_cancelled.v1``"""
+
+    order_id = fields.String(required=True)
+    cancelled_at = UtcDateTime(required=True)
+
+
+class OrderRefunded(TolerantSchema):
+    """``cart.order_refunded.v1``"""
+
+    refund_id = fields.String(required=True)
+    order_id = fields.String(required=True)
+    amount = fields.Nested(AmountSchema, required=True)
+
+
+class _Document(TolerantSchema):
+    number = fields.String(required=True)
+    issued_at = fields.String(required=True)
+    issuer = fields.Nested(IssuerReply, required=True)
+    order = fields.Nested(InvoicedOrder, required=True)
+    organization = fields.Nested(InvoicedOrganization, required=True)
+    buyer = fields.Nested(InvoicedBuyer, required=True)
+    billing_address = fields.Nested(BillingAddress, required=True, allow_none=True)
+    tax = fields.Nested(InvoiceTax, required=True, allow_none=True)
+    purchase_order_number = fields.String(required=True, allow_none=True)
+    totals = fields.Nested(InvoiceTotals, required=True)
+
+
+class CreditNoteReply(_Document):
+    """What was given back of an invoice."""
+
+    invoice_number = fields.String(required=True)
+
+
+class InvoiceReply(_Document):
+    """An invoice with its credit notes."""
+
+    state = fields.String(required=True, validate=validate.OneOf(["open", "paid", "void"]))
+    paid_at = fields.String(required=True, allow_none=True)
+    voided_at = fields.String(required=True, allow_none=True)
+    lines = fields.List(fields.Nested(InvoicedLine), required=True)
+    terms_version = fields.String(required=True)
+    payment = fields.Nested(InvoicePayment, required=True)
+    credit_notes = fields.List(fields.Nested(CreditNoteReply), required=True)
+
+
 _ORDER = "ord_01KB0000000000000000000000"
 _INTENT = "pay_01KB0000000000000000000001"
 _CARD = {"brand": "visa", "last4": "4242"}
@@ -619,7 +788,41 @@ _METHOD = {
     "expired": False, "default": True, "created_at": "2026-11-22T12:00:00.000Z",
 }  # fmt: skip
 
+_USD_0 = {"amount_minor": 0, "currency": "USD"}
+_DOCUMENT: dict[str, Any] = {
+    "issued_at": "2026-11-22T12:00:01.000Z",
+    "issuer": {"name": "Punchcard", "address": "1 Store Street\nLondon", "tax_number": "GB 123"},
+    "order": {"id": _ORDER, "number": "PC-2026-000123"},
+    "organization": {"id": "org_acme", "name": "Acme"},
+    "buyer": {"name": "Ada Buyer", "email": "ada@acme.example"},
+    "billing_address": {
+        "name": "Ada Buyer", "company": "Acme", "address": "1 Main Street", "address_2": None, "city": "New York",
+        "state": "NY", "zip": "10001", "country": "US",
+    },
+    "tax": {"name": "Sales tax", "rate_percent": "0", "certificate": "ST-119-4711"},
+    "purchase_order_number": "PO-77",
+    "totals": {"subtotal": _AMOUNT, "tax": _USD_0, "total": _AMOUNT},
+}  # fmt: skip
+_INVOICE: dict[str, Any] = {
+    **_DOCUMENT,
+    "number": "INV-000001",
+    "state": "paid",
+    "paid_at": "2026-11-22T12:00:00.000Z",
+    "voided_at": None,
+    "lines": [
+        {
+            "sku": "HOURLY-120", "name": "Hourly support, 120 credits", "quantity": 1, "unit_price": _AMOUNT,
+            "total": _AMOUNT, "tax": _USD_0, "deployment_id": None,
+        }
+    ],
+    "terms_version": "2026-11",
+    "payment": {"method": "card", "card": _CARD, "reference": None, "due_on": None},
+    "credit_notes": [{**_DOCUMENT, "number": "CN-000001", "invoice_number": "INV-000001"}],
+}  # fmt: skip
+
 RPC_EXAMPLES: dict[str, dict[str, Any]] = {
+    "get_invoice": {"request": {"order_id": _ORDER}, "reply": _INVOICE},
+    "get_issuer": {"request": {}, "reply": _DOCUMENT["issuer"]},
     "collect": {
         "request": {**_FOR_ORDER, "provider_token": "tok_test_success", "payment_method_id": None},
         "reply": _REPLY,

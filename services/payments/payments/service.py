@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from chassis.messages import Event
 from chassis.persistence import Reader
-from chassis.service import Call, Provided, Service, every, rpc
+from chassis.service import Call, Provided, Service, consume, consume_many, every, rpc
 from chassis.timeline import Step
 from payments import messages
 from payments.bootstrap import bootstrap
@@ -16,9 +17,12 @@ from payments.use_cases.change_payment import change_payment
 from payments.use_cases.chase_remittances import chase_remittances
 from payments.use_cases.check_payment import check_payment
 from payments.use_cases.collect import collect
+from payments.use_cases.end_invoices import credit_invoice, void_invoices
 from payments.use_cases.find_orders import find_orders
 from payments.use_cases.get_intent import get_intent
+from payments.use_cases.get_invoice import get_invoice
 from payments.use_cases.issue_instructions import issue_instructions
+from payments.use_cases.issue_invoices import issue_open_invoices, issue_paid_invoices
 from payments.use_cases.list_review import list_review
 from payments.use_cases.manage_payment_methods import (
     list_payment_methods,
@@ -130,6 +134,37 @@ class PaymentsService(Service):
     def order_facts(self, call: Call) -> dict[str, Any]:
         """What was collected for every order; for staff, who reconcile."""
         return order_facts(self.app, call.caller, **call.data)
+
+    @rpc(request=messages.GetInvoice(), reply=messages.InvoiceReply())
+    def get_invoice(self, call: Call) -> dict[str, Any]:
+        """The invoice of an order, with its credit notes."""
+        return get_invoice(self.app, call.caller, **call.data)
+
+    @rpc(request=messages.GetIssuer(), reply=messages.IssuerReply())
+    def get_issuer(self, call: Call) -> dict[str, Any]:
+        """Who sells, as documents say it."""
+        issuer: dict[str, Any] = self.app.issuer.as_dict()
+        return issuer
+
+    @consume_many("cart.order_billed.v1", messages.OrderBilled())
+    def on_order_billed(self, events: list[Event]) -> None:
+        """Open invoices."""
+        issue_open_invoices(self.app, events)
+
+    @consume_many("cart.order_paid.v1", messages.OrderPaid())
+    def on_order_paid(self, events: list[Event]) -> None:
+        """Paid invoices."""
+        issue_paid_invoices(self.app, events)
+
+    @consume_many("cart.order_cancelled.v1", messages.OrderCancelled())
+    def on_order_cancelled(self, events: list[Event]) -> None:
+        """Void invoices."""
+        void_invoices(self.app, events)
+
+    @consume("cart.order_refunded.v1", messages.OrderRefunded())
+    def on_order_refunded(self, event: Event) -> None:
+        """A credit note."""
+        credit_invoice(self.app, event)
 
     @every(2.0)
     def settle_payments(self) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from chassis.settings import Environment, SettingsError
+from payments.domain.invoices import Issuer
 from payments.domain.remittances import Terms
 
 #: Seconds for our own work around a call of the provider, before somebody else may take the attempt over.
@@ -44,6 +45,7 @@ class Settings:
         remittances: the terms of each method that is open.
         declines_at_most: cards to be saved that are declined, by organisation, user or address, before the next waits.
         declines_window_s: seconds for which a decline counts.
+        issuer: who sells, as invoices say it.
     """
 
     provider_url: str
@@ -55,6 +57,7 @@ class Settings:
     remittances: Mapping[str, Terms] = field(default_factory=dict)
     declines_at_most: int = DECLINES_AT_MOST
     declines_window_s: int = _DECLINES_WINDOW_S
+    issuer: Issuer = field(default_factory=Issuer)
 
     @property
     def lease(self) -> timedelta:
@@ -87,6 +90,12 @@ def read(environment: Environment) -> Settings:
         connections=environment.integer("PAYMENTS_PROVIDER_CONNECTIONS", 20),
         declines_at_most=environment.integer("PAYMENTS_DECLINES_AT_MOST", DECLINES_AT_MOST),
         declines_window_s=environment.integer("PAYMENTS_DECLINES_WINDOW_S", _DECLINES_WINDOW_S),
+        issuer=Issuer(
+            environment.text("PAYMENTS_ISSUER_ID", "store"),
+            environment.text("PAYMENTS_ISSUER_NAME", "Punchcard"),
+            environment.text("PAYMENTS_ISSUER_ADDRESS", ""),
+            environment.text("PAYMENTS_ISSUER_TAX_NUMBER", ""),
+        ),
         remittances={method: terms for method in _PAY_TO if (terms := _terms(environment, method))},
     )
     environment.check()

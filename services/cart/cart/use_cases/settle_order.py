@@ -15,9 +15,9 @@ from cart import storage
 from cart.bootstrap import App
 from cart.clients import as_intent
 from cart.domain.order import CANCELLED_ON_REQUEST, Decline, Intent, Order, PaymentProblem, State, is_known
-from cart.messages import ORDER_PAID
+from cart.messages import ORDER_BILLED, ORDER_CANCELLED, ORDER_PAID
 from cart.use_cases.declines import note_decline
-from cart.use_cases.views import order_view, paid_event
+from cart.use_cases.views import billed_event, cancelled_event, order_view, paid_event
 from chassis.messages import Event
 from chassis.persistence import IdempotencyKeys, Transaction
 from kernel.errors import Kind, Refusal, conflict
@@ -135,6 +135,8 @@ def _await(transaction: Transaction, order: Order, intent: Intent, cart_version:
     if order.has_its_lines_in_the_cart:
         _clear_cart(transaction, order, cart_version)
     after = replace(order, state=State.AWAITING_PAYMENT, **waits)
+    if order.instructions is None:
+        transaction.emit(ORDER_BILLED, billed_event(after, transaction.now))
     if intent.attempt_id is None or order.payment_method != "card":
         return _keep_answer(transaction, order, {"status": 201, "order": order_view(after)})
     return _keep_answer(transaction, order, {"refusal": _not_charged(order, intent).as_dict()})
@@ -157,6 +159,7 @@ def _cancel(transaction: Transaction, order: Order, intent: Intent) -> Answer:
         intent_id=intent.intent_id,
         provider_token=None,
     )
+    transaction.emit(ORDER_CANCELLED, cancelled_event(order, transaction.now, refusal.extra["reason"]))
     if order.quote_id is not None:
         storage.reopen_quote(transaction, order.quote_id)
     return _keep_answer(transaction, order, {"refusal": refusal.as_dict()})

@@ -124,17 +124,39 @@ def quote_event(quote: Order) -> dict[str, Any]:
 
 def paid_event(order: Order, paid_at: datetime) -> dict[str, Any]:
     """The data of ``cart.order_paid.v1``."""
+    return {**_what_is_billed(order), "paid_at": rfc3339(paid_at), "payment": _paid_with(order)}
+
+
+def billed_event(order: Order, billed_at: datetime) -> dict[str, Any]:
+    """The data of ``cart.order_billed.v1``, for an order that has instructions."""
+    told = order.instructions or {}
+    payment = {name: told[name] for name in ("method", "reference", "due_on")}
+    return {**_what_is_billed(order), "billed_at": rfc3339(billed_at), "payment": payment}
+
+
+def cancelled_event(order: Order, cancelled_at: datetime, reason: str) -> dict[str, Any]:
+    """The data of ``cart.order_cancelled.v1``."""
     return {
         "order_id": order.id,
         "number": order.number,
-        "paid_at": rfc3339(paid_at),
+        "organization": {"id": order.organization_id, "name": order.organization_name},
+        "cancelled_at": rfc3339(cancelled_at),
+        "reason": reason,
+    }
+
+
+def _what_is_billed(order: Order) -> dict[str, Any]:
+    return {
+        "order_id": order.id,
+        "number": order.number,
         "organization": {"id": order.organization_id, "name": order.organization_name},
         "buyer": _buyer(order),
         "lines": [_order_line_view(order, line) for line in order.lines],
         "totals": _order_totals(order),
-        "payment": _paid_with(order),
         "purchase_order_number": order.purchase_order_number,
         "terms_version": order.terms_version,
+        "billing_address": dict(order.billing_address) if order.billing_address is not None else None,
+        "tax": _order_tax(order),
     }
 
 

@@ -1,0 +1,124 @@
+"""Invoices, credit notes and quotes over HTTP: as JSON, and as PDFs that say the same."""
+
+from __future__ import annotations
+
+import io
+import re
+from typing import Any
+
+import pytest
+from gateway_fakes import CREDIT_NOTE, INVOICE, ISSUER, QUOTE, Check, FakeRpc, Send
+from pypdf import PdfReader
+
+from gateway import pdf
+from kernel.errors import not_found
+
+PDF = {"Accept": "application/pdf"}
+PATHS = ("/v1/orders/ord_1/invoice", "/v1/orders/ord_1/credit-notes/CN-000001", "/v1/orders/ord_q/quote")
+
+
+SHOWN_QUOTE = {**QUOTE, "support_cards": [], "issuer": ISSUER, "organization": {"id": "org_acme", "name": "Acme"}}
+
+
+def text_of(content: bytes) -> str:
+    pages = PdfReader(io.BytesIO(content)).pages
+    return re.sub(r"\s+", " ", " ".join(page.extract_text() for page in pages))
+
+
+@pytest.mark.parametrize(
+    ("path", "shown"),
+    list(zip(PATHS, (INVOICE, CREDIT_NOTE, SHOWN_QUOTE), strict=True)),
+)
+@pytest.mark.parametrize("accept", [None, "*/*", "application/json", "text/html", "application/json, application/pdf"])
+def test_json_unless_a_pdf_is_wanted(
+    send: Send, documented: Check, path: str, shown: dict[str, Any], accept: str | None
+) -> None:
+    answer = send("GET", path, headers={"Accept": accept} if accept else {})
+    documented("GET", path, answer)
+    assert (answer.status_code, answer.json) == (200, shown)
+    assert answer.headers["Vary"] == "Accept"
+
+
+@pytest.mark.parametrize(
+    ("path", "name", "said"),
+    [
+        (PATHS[0], "INV-000007",
+         ("Invoice INV-000007", "Punchcard", "1 Store Street", "Tax number: GB 1", "Acme", "Ada Buyer", "Floor 2",
+          "Albany NY 12207", "22 November 2026", "PC-1", "PO-77", "paid on 22 November 2026", "Visa ending in 4242",
+          "120 credits HOURLY-120", "120.00 USD", "Sales tax 8.875 % 10.65 USD", "Total 130.65 USD", "version 2026-11",
+          "Credit note CN-000001 of 22 November 2026: 1.09 USD")),
+        (PATHS[1], "CN-000001",
+         ("Credit note CN-000001", "Credits invoice INV-000007", "Total 1.09 USD", "PO-77")),
+        (PATHS[2], "PQ-1",
+         ("Quote PQ-1", "22 December 2026, end of the day (UTC)", "Punchcard", "Acme", "open", "PO-77")),
+    ],
+)  # fmt: skip
+def test_a_pdf_says_what_the_json_says(send: Send, path: str, name: str, said: tuple[str, ...]) -> None:
+    answer = send("GET", path, headers=PDF)
+    assert (answer.status_code, answer.mimetype) == (200, "application/pdf")
+    assert answer.headers["Content-Disposition"] == f'inline; filename="{name}.pdf"'
+    found = text_of(answer.data)
+    for words in said:
+        assert words in found
+
+
+@pytest.mark.parametrize(
+    ("amount", "shown"),
+    [(("JPY", 1234567), "1234567 JPY"), (("KWD", 1234567), "1234.567 KWD"), (("USD", 1234567), "12345.67 USD")],
+)
+def test_currencies_have_their_digits(amount: tuple[str, int], shown: str) -> None:
+    money = {"amount_minor": amount[1], "currency": amount[0]}
+    totals = {"subtotal": money, "tax": {**money, "amount_minor": 0}, "total": money}
+    line = {**INVOICE["lines"][0], "unit_price": money, "total": money, "tax": {**money, "amount_minor": 0}}
+    assert text_of(pdf.invoice({**INVOICE, "lines": [line], "totals": totals})).count(shown) >= 4
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [("Łukasz Żółć", "Łukasz Żółć"), ("Ελλάς", "Ελλάς"), ("Дмитрий", "Дмитрий"), ("株式会社", "????"),
+     ("\U0001f600 Ltd", "? Ltd"), ("שלום", "????"), ("a\u0000b\u202ec", "a?b?c"), ("line\none", "line one")],
+)  # fmt: skip
+def test_no_name_keeps_anybody_from_an_invoice(name: str, shown: str) -> None:
+    data = {**INVOICE, "organization": {"id": "org_1", "name": name}, "billing_address": None}
+    content = pdf.invoice(data)
+    assert content.startswith(b"%PDF-")
+    if "?" not in shown or name.isascii() or "Ltd" in shown:
+        assert shown in text_of(content)
+
+
+def test_a_long_invoice_goes_on_on_the_next_page() -> None:
+    lines = [{**INVOICE["lines"][0], "name": f"A thing with a long name {number} " * 4} for number in range(100)]
+    content = pdf.invoice({**INVOICE, "lines": lines})
+    assert len(PdfReader(io.BytesIO(content)).pages) > 3
+    assert "long name 99" in text_of(content)
+
+
+def test_the_same_invoice_is_the_same_file() -> None:
+    assert pdf.invoice(INVOICE) == pdf.invoice(INVOICE)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"state": "open", "paid_at": None, "payment": {**INVOICE["payment"], "card": None, "method": "wire",
+                                                         "reference": "RF84", "due_on": "2026-12-06"}},
+         ("to be paid", "RF84", "Due on 6 December 2026", "wire")),
+        ({"state": "void", "paid_at": None, "voided_at": "2026-11-30T00:00:00.000Z"},
+         ("VOID Invoice", "void since 30 November 2026")),
+        ({"tax": {"name": "VAT", "rate_percent": "0", "certificate": "C-1"}}, ("Exempt from VAT, certificate C-1.",)),
+        ({"tax": None, "purchase_order_number": None}, ("Tax 10.65 USD",)),
+    ],
+)  # fmt: skip
+def test_invoices_of_other_kinds(changes: dict[str, Any], said: tuple[str, ...]) -> None:
+    found = text_of(pdf.invoice({**INVOICE, **changes}))
+    for words in said:
+        assert words in found
+
+
+def test_what_is_not_there(send: Send, rpc: FakeRpc) -> None:
+    for path in ("/v1/orders/ord_1/quote", "/v1/orders/ord_1/credit-notes/CN-000002"):
+        for headers in ({}, PDF):
+            answer = send("GET", path, headers=headers)
+            assert (answer.status_code, answer.json["code"]) == (404, "not_found")
+    rpc.replies["payments.get_invoice"] = not_found("invoice")
+    assert send("GET", "/v1/orders/ord_1/invoice", headers=PDF).status_code == 404

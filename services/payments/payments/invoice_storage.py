@@ -1,0 +1,123 @@
+"""Tables and queries of invoices and credit notes. It only stores.
+
+The row of a series is locked while a number is given out and until the document is stored: whoever rolls back gives the
+number back, so there are no gaps and no two of the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from chassis.persistence import Reader, Row, Transaction, UtcDateTimeColumn
+from payments.domain.invoices import InvoiceState, Kind
+from payments.storage import INTENT, METADATA
+
+SERIES = sa.Table(
+    "document_series",
+    METADATA,
+    sa.Column("issuer", sa.String(40), primary_key=True),
+    sa.Column("kind", sa.String(20), primary_key=True),
+    sa.Column("last_serial", sa.BigInteger, nullable=False),
+    sa.CheckConstraint("last_serial >= 0", name="document_series_counts"),
+)
+
+_IS_INVOICE = sa.text("kind = 'invoice'")
+
+#: Triggers refuse to delete a document, and to change anything but its state and the moments of it.
+DOCUMENT = sa.Table(
+    "invoice_document",
+    METADATA,
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("issuer", sa.String(40), nullable=False),
+    sa.Column("kind", sa.String(20), nullable=False),
+    sa.Column("serial", sa.BigInteger, nullable=False),
+    sa.Column("number", sa.String(32), nullable=False),
+    sa.Column("order_id", sa.String(64), nullable=False),
+    sa.Column("organization_id", sa.String(64), nullable=False),
+    sa.Column("refund_id", sa.String(64)),  # what a credit note was written for
+    sa.Column("currency", sa.String(3), nullable=False),
+    sa.Column("tax_minor", sa.BigInteger, nullable=False),
+    sa.Column("total_minor", sa.BigInteger, nullable=False),
+    sa.Column("content", sa.JSON, nullable=False),
+    sa.Column("issued_at", UtcDateTimeColumn, nullable=False),
+    sa.Column("state", sa.String(10), nullable=False),
+    sa.Column("paid_at", UtcDateTimeColumn),
+    sa.Column("voided_at", UtcDateTimeColumn),
+    sa.UniqueConstraint("issuer", "kind", "serial", name="invoice_document_serial"),
+    sa.UniqueConstraint("refund_id", name="invoice_document_one_per_refund"),
+    sa.CheckConstraint("serial > 0", name="invoice_document_serial_counts"),
+    sa.CheckConstraint("tax_minor >= 0 AND total_minor >= tax_minor AND total_minor > 0", name="invoice_document_sums"),
+    sa.CheckConstraint(
+        "CASE WHEN kind = 'invoice' THEN state IN ('open', 'paid', 'void') AND refund_id IS NULL "
+        "WHEN kind = 'credit_note' THEN state = 'issued' AND refund_id IS NOT NULL ELSE FALSE END",
+        name="invoice_document_kind",
+    ),
+    sa.CheckConstraint("(state = 'paid') = (paid_at IS NOT NULL)", name="invoice_document_paid_at"),
+    sa.CheckConstraint("(state = 'void') = (voided_at IS NOT NULL)", name="invoice_document_voided_at"),
+    sa.Index("invoice_document_one_per_order", "order_id", unique=True, sqlite_where=_IS_INVOICE,
+             postgresql_where=_IS_INVOICE),
+    sa.Index("invoice_document_order", "order_id"),
+)  # fmt: skip
+
+
+def lock_series(tx: Transaction, issuer: str, kind: Kind) -> int:
+    """The serial that was given out last; nobody else numbers a document of the series until the transaction ends."""
+    tx.insert_new(SERIES, {"issuer": issuer, "kind": kind, "last_serial": 0})
+    is_it = (SERIES.c.issuer == issuer, SERIES.c.kind == kind)
+    serial: int = tx.scalar(sa.select(SERIES.c.last_serial).where(*is_it).with_for_update())
+    return serial
+
+
+def end_series(tx: Transaction, issuer: str, kind: Kind, last_serial: int) -> None:
+    """Keep the serial that was given out last; the series is locked."""
+    is_it = (SERIES.c.issuer == issuer, SERIES.c.kind == kind)
+    tx.execute(sa.update(SERIES).where(*is_it).values(last_serial=last_serial))
+
+
+def lock_payable(tx: Transaction, order_ids: Iterable[str]) -> set[str]:
+    """Those of the orders whose payment was not given up; whoever wants to give one up waits for this transaction."""
+    closed = ("failed", "voided")
+    rows = tx.all(
+        sa.select(INTENT.c.order_id, INTENT.c.state)
+        .where(INTENT.c.order_id.in_(sorted(order_ids)))
+        .order_by(INTENT.c.id)
+        .with_for_update()
+    )
+    return {row["order_id"] for row in rows if row["state"] not in closed}
+
+
+def insert(tx: Transaction, values: dict[str, Any]) -> None:
+    """Store a document."""
+    tx.insert(DOCUMENT, values)
+
+
+def invoices_of(reader: Reader, order_ids: Iterable[str], *, lock: bool = False) -> dict[str, Row]:
+    """The invoices of orders, by order."""
+    query = sa.select(DOCUMENT).where(DOCUMENT.c.order_id.in_(sorted(order_ids)), DOCUMENT.c.kind == Kind.INVOICE)
+    rows = reader.all(query.order_by(DOCUMENT.c.id).with_for_update() if lock else query)
+    return {row["order_id"]: row for row in rows}
+
+
+def credit_notes_of(reader: Reader, order_id: str) -> Sequence[Row]:
+    """The credit notes of an order's invoice, oldest first."""
+    query = sa.select(DOCUMENT).where(DOCUMENT.c.order_id == order_id, DOCUMENT.c.kind == Kind.CREDIT_NOTE)
+    return reader.all(query.order_by(DOCUMENT.c.serial))
+
+
+def mark_paid(tx: Transaction, document_id: str, paid_at: datetime) -> None:
+    """An open invoice is paid."""
+    _end(tx, document_id, state=InvoiceState.PAID, paid_at=paid_at)
+
+
+def mark_void(tx: Transaction, document_id: str, voided_at: datetime) -> None:
+    """An open invoice is void."""
+    _end(tx, document_id, state=InvoiceState.VOID, voided_at=voided_at)
+
+
+def _end(tx: Transaction, document_id: str, **values: Any) -> None:
+    is_open = (DOCUMENT.c.id == document_id, DOCUMENT.c.state == InvoiceState.OPEN)
+    tx.execute(sa.update(DOCUMENT).where(*is_open).values(**values))

@@ -1,0 +1,248 @@
+"""Invoices and credit notes: one an order, numbered without gaps, whatever comes first or twice."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chassis.messages import Event, dump_checked
+from chassis.persistence import Database
+from chassis.testing import event_example, identity, make_event
+from kernel.errors import Kind as RefusalKind
+from kernel.errors import Refusal
+from payments import messages, storage
+from payments.bootstrap import App
+from payments.domain.invoices import Issuer, Kind, credited_tax_minor
+from payments.domain.states import State
+from payments.invoice_storage import DOCUMENT, SERIES
+from payments.use_cases.end_invoices import NotInvoicedYetError, credit_invoice, void_invoices
+from payments.use_cases.get_invoice import get_invoice
+from payments.use_cases.issue_invoices import (
+    InvoiceContradictionError,
+    issue_open_invoices,
+    issue_paid_invoices,
+)
+
+SCHEMAS = {
+    "cart.order_billed.v1": messages.OrderBilled(), "cart.order_paid.v1": messages.OrderPaid(),
+    "cart.order_cancelled.v1": messages.OrderCancelled(), "cart.order_refunded.v1": messages.OrderRefunded(),
+}  # fmt: skip
+BUYER = identity()
+
+
+def event(name: str, order_id: str = "ord_1", **changes: Any) -> Event:
+    """An event of cart's, as the chassis hands it over."""
+    name = f"cart.{name}.v1"
+    data = {**event_example(name), "order_id": order_id, **changes}
+    return make_event(name, SCHEMAS[name].load(data), consumer=f"payments.on.{name}")
+
+
+def usd(amount_minor: int) -> dict[str, Any]:
+    return {"amount_minor": amount_minor, "currency": "USD"}
+
+
+@pytest.fixture
+def app(migrated: Callable[..., Database], fake_provider: Any) -> App:
+    return App(migrated("payments"), fake_provider, timedelta(seconds=10))
+
+
+@pytest.fixture
+def app_on_postgres(migrated_postgres: Callable[..., Database], fake_provider: Any) -> App:
+    return App(migrated_postgres("payments"), fake_provider, timedelta(seconds=10))
+
+
+def await_money(app: App, order_id: str = "ord_1", state: State = State.REQUIRES_ACTION) -> None:
+    with app.database.transaction() as tx:
+        storage.add_intent(
+            tx,
+            {"id": f"pay_{order_id}", "order_id": order_id, "order_number": "PC-1", "organization_id": "org_acme",
+             "user_id": "usr_ada", "method": "wire", "amount_minor": 24000, "currency": "USD"},
+            state,
+        )  # fmt: skip
+
+
+def documents(app: App, kind: Kind = Kind.INVOICE) -> list[dict[str, Any]]:
+    with app.database.reading() as reader:
+        query = sa.select(DOCUMENT).where(DOCUMENT.c.kind == kind).order_by(DOCUMENT.c.serial)
+        return [dict(row) for row in reader.all(query)]
+
+
+def numbers(app: App, kind: Kind = Kind.INVOICE) -> list[tuple[str, str]]:
+    return [(row["number"], row["state"]) for row in documents(app, kind)]
+
+
+def shown(app: App, order_id: str = "ord_1", caller: Any = BUYER) -> dict[str, Any]:
+    return get_invoice(app, caller, order_id=order_id)
+
+
+def test_an_order_by_card_is_invoiced_as_paid(app: App) -> None:
+    paid = event("order_paid", tax={"name": "VAT", "rate_percent": "20", "certificate": None})
+    issue_paid_invoices(app, [paid])
+    issue_paid_invoices(app, [paid])
+    invoice = shown(app)
+    assert dump_checked(messages.InvoiceReply(), invoice) == invoice
+    assert (invoice["number"], invoice["state"], invoice["paid_at"]) == (
+        "INV-000001", "paid", "2026-11-22T12:00:00.000Z",
+    )  # fmt: skip
+    assert invoice["order"] == {"id": "ord_1", "number": "PC-2026-000123"}
+    assert (invoice["purchase_order_number"], invoice["tax"]["name"]) == ("PO-77", "VAT")
+    assert invoice["issuer"] == {"name": "Punchcard", "address": "", "tax_number": ""}
+    assert invoice["payment"]["card"] == {"brand": "visa", "last4": "4242"}
+    assert numbers(app) == [("INV-000001", "paid")]
+
+
+def test_an_order_by_wire_is_invoiced_open_then_paid(app: App) -> None:
+    await_money(app)
+    issue_open_invoices(app, [event("order_billed")])
+    invoice = shown(app)
+    assert (invoice["state"], invoice["paid_at"]) == ("open", None)
+    assert invoice["payment"] == {
+        "method": "wire", "card": None, "reference": "RF84PC2026000123", "due_on": "2026-12-06",
+    }  # fmt: skip
+    assert invoice["tax"]["certificate"] == "ST-119-4711"
+    issue_paid_invoices(app, [event("order_paid")])
+    assert shown(app) == {**invoice, "state": "paid", "paid_at": "2026-11-22T12:00:00.000Z"}
+
+
+def test_the_events_may_come_in_either_order(app: App) -> None:
+    await_money(app)
+    issue_paid_invoices(app, [event("order_paid")])
+    issue_open_invoices(app, [event("order_billed")])
+    assert numbers(app) == [("INV-000001", "paid")]
+
+
+def test_a_cancelled_order_has_a_void_invoice_and_its_number_stays_taken(app: App) -> None:
+    await_money(app)
+    issue_open_invoices(app, [event("order_billed")])
+    cancelled = event("order_cancelled")
+    void_invoices(app, [cancelled, event("order_cancelled", "ord_unknown")])
+    void_invoices(app, [cancelled])
+    issue_paid_invoices(app, [event("order_paid", "ord_2")])
+    assert numbers(app) == [("INV-000001", "void"), ("INV-000002", "paid")]
+    assert shown(app)["voided_at"] == "2026-11-22T12:00:00.000Z"
+    with pytest.raises(InvoiceContradictionError):
+        issue_paid_invoices(app, [event("order_paid")])
+
+
+@pytest.mark.parametrize("state", [State.VOIDED, State.FAILED])
+def test_no_invoice_for_an_order_that_was_cancelled_before(app: App, state: State) -> None:
+    await_money(app, state=state)
+    void_invoices(app, [event("order_cancelled")])
+    issue_open_invoices(app, [event("order_billed")])
+    assert numbers(app) == []
+
+
+def test_a_paid_invoice_is_never_void(app: App) -> None:
+    issue_paid_invoices(app, [event("order_paid")])
+    void_invoices(app, [event("order_cancelled")])
+    assert numbers(app) == [("INV-000001", "paid")]
+
+
+def test_refunds_are_credited_each_once(app: App) -> None:
+    totals = {"subtotal": usd(20000), "tax": usd(4000), "total": usd(24000)}
+    issue_paid_invoices(app, [event("order_paid", totals=totals)])
+    first = event("order_refunded", refund_id="rfd_1", amount=usd(101))
+    for refund in (first, first, event("order_refunded", refund_id="rfd_1", amount=usd(101))):
+        credit_invoice(app, refund)
+    credit_invoice(app, event("order_refunded", refund_id="rfd_2", amount=usd(23899)))
+    invoice = shown(app)
+    assert dump_checked(messages.InvoiceReply(), invoice) == invoice
+    notes = invoice["credit_notes"]
+    assert [(note["number"], note["invoice_number"]) for note in notes] == [
+        ("CN-000001", "INV-000001"), ("CN-000002", "INV-000001"),
+    ]  # fmt: skip
+    assert notes[0]["totals"] == {"subtotal": usd(84), "tax": usd(17), "total": usd(101)}
+    assert sum(note["totals"]["tax"]["amount_minor"] for note in notes) == 4000
+    assert invoice["state"] == "paid"
+
+
+def test_a_refund_that_comes_before_the_invoice_is_tried_again(app: App) -> None:
+    refund = event("order_refunded")
+    with pytest.raises(NotInvoicedYetError):
+        credit_invoice(app, refund)
+    issue_paid_invoices(app, [event("order_paid")])
+    credit_invoice(app, refund)
+    assert numbers(app, Kind.CREDIT_NOTE) == [("CN-000001", "issued")]
+
+
+def test_who_may_see_it(app: App) -> None:
+    issue_paid_invoices(app, [event("order_paid")])
+    assert shown(app, caller=identity(role="viewer")) == shown(
+        app, caller=identity("finance", organization_id="org_us")
+    )
+    for caller, order_id in ((identity(organization_id="org_other"), "ord_1"), (BUYER, "ord_2")):
+        with pytest.raises(Refusal) as caught:
+            shown(app, order_id, caller)
+        assert (caught.value.kind, caught.value.detail) == (RefusalKind.NOT_FOUND, "There is no such invoice.")
+    with pytest.raises(Refusal) as caught:
+        shown(app, caller=identity("ticket"))
+    assert caught.value.code == "forbidden"
+
+
+def test_each_issuer_counts_for_itself(app: App) -> None:
+    issue_paid_invoices(app, [event("order_paid")])
+    app.issuer = Issuer("another", "Another Ltd", "2 High Street", "GB 2")
+    issue_paid_invoices(app, [event("order_paid", "ord_2")])
+    assert [(row["issuer"], row["number"]) for row in documents(app)] == [
+        ("store", "INV-000001"), ("another", "INV-000001"),
+    ]  # fmt: skip
+    assert shown(app, "ord_2")["issuer"]["name"] == "Another Ltd"
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        sa.update(DOCUMENT).values(total_minor=1),
+        sa.update(DOCUMENT).values(serial=7),
+        sa.update(DOCUMENT).values(content={}),
+        sa.update(DOCUMENT).values(state="open"),
+        sa.delete(DOCUMENT),
+    ],
+)
+def test_the_database_keeps_a_document_as_it_is(app: App, statement: Any) -> None:
+    issue_paid_invoices(app, [event("order_paid")])
+    with pytest.raises(sa.exc.DatabaseError), app.database.transaction() as tx:
+        tx.execute(statement)
+
+
+def test_numbers_have_no_gaps_though_many_are_issued_at_once_and_some_fail(app_on_postgres: App) -> None:
+    app = app_on_postgres
+    await_money(app, "ord_void")
+    issue_open_invoices(app, [event("order_billed", "ord_void")])
+    void_invoices(app, [event("order_cancelled", "ord_void")])
+    batches = [[event("order_paid", f"ord_{number}_{each}") for each in range(3)] for number in range(12)]
+    for batch in batches[::3]:
+        batch.append(event("order_paid", "ord_void"))  # fails, after numbers were taken
+
+    def issue(batch: list[Event]) -> bool:
+        try:
+            issue_paid_invoices(app, batch)
+        except InvoiceContradictionError:
+            return False
+        return True
+
+    with ThreadPoolExecutor(6) as pool:
+        done = list(pool.map(issue, [batch for batch in batches for _ in range(2)]))  # each comes twice
+    assert done.count(False) == 8
+    assert [row["serial"] for row in documents(app)] == list(range(1, 26))
+    with app.database.reading() as reader:
+        assert reader.scalar(sa.select(SERIES.c.last_serial)) == 25
+
+
+@given(st.integers(1, 10**9), st.data())
+def test_credit_notes_of_a_whole_invoice_have_exactly_its_tax(total_minor: int, data: Any) -> None:
+    tax_minor = data.draw(st.integers(0, total_minor))
+    cuts = sorted({0, total_minor, *data.draw(st.lists(st.integers(0, total_minor), max_size=8))})
+    parts = [
+        credited_tax_minor(tax_minor, total_minor, before, after - before) for before, after in itertools.pairwise(cuts)
+    ]
+    assert sum(parts) == tax_minor
+    assert all(0 <= part <= after - before for part, before, after in zip(parts, cuts, cuts[1:], strict=False))
