@@ -46,6 +46,7 @@ from chassis.testing import FixedClock, identity
 from kernel.errors import unavailable
 from notifications.mail import Mail
 from payments.offline_provider import create_app as create_provider
+from punchcard.demo_data import REMITTANCES
 from punchcard.keys import new_keys
 from punchcard.parts import SERVICES, sqlite_urls
 
@@ -185,7 +186,7 @@ class InProcessStore:
         self._claim_codes = Sealer(_keys()["CREDITS_SEALING_PUBLIC_KEY"])
         self.delivered: list[Waiting] = []
 
-    def call(self, caller: Identity, service: str, method: str, **data: Any) -> Any:
+    def call(self, caller: Identity, service: str, method: str, /, **data: Any) -> Any:
         """Ask a service as somebody."""
         with context.entered(context.RequestContext("cor_model", self._signer.sign(caller))):
             return self.bus.call(service, method, data)
@@ -302,6 +303,7 @@ def _runtime(name: str, folder: Path, clock: FixedClock, bus: Bus | None) -> Run
         {
             **_keys(), "NOTIFICATIONS_SMTP_URL": "folder:///nowhere", "NOTIFICATIONS_SENDER": "store@punchcard.example",
             "PUNCHCARD_PUBLIC_URL": "http://store.example", "PAYMENTS_PROVIDER_URL": _PROVIDER,
+            **REMITTANCES,
             "CREDITS_CLAIM_FAILURES": "1000000",  # guessing is slow elsewhere: services/credits/tests
         }
     )  # fmt: skip

@@ -27,7 +27,7 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from model.in_process import DEPLOYMENTS, ORGANIZATIONS, STAFF, InProcessStore, buyers, make_templates
+from model.in_process import DEPLOYMENTS, ORGANIZATIONS, STAFF, InProcessStore, buyers
 from store import number_and_code
 
 from chassis.identity import Identity
@@ -784,9 +784,8 @@ class _Staff:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def templates(tmp_path_factory: pytest.TempPathFactory) -> None:
-    Templates.folder = tmp_path_factory.mktemp("model")
-    make_templates(Templates.folder)
+def copied_from(templates: Path) -> None:
+    Templates.folder = templates
 
 
 @pytest.mark.timeout(1800)  # a walk that fails is made shorter and shorter, which takes its time
