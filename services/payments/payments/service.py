@@ -135,12 +135,12 @@ class PaymentsService(Service):
         """What was collected for every order; for staff, who reconcile."""
         return order_facts(self.app, call.caller, **call.data)
 
-    @rpc(request=messages.GetInvoice(), reply=messages.InvoiceReply())
+    @rpc(request=messages.GetInvoice(), reply=messages.InvoiceReply(), scope="read")
     def get_invoice(self, call: Call) -> dict[str, Any]:
         """The invoice of an order, with its credit notes."""
         return get_invoice(self.app, call.caller, **call.data)
 
-    @rpc(request=messages.GetIssuer(), reply=messages.IssuerReply())
+    @rpc(request=messages.GetIssuer(), reply=messages.IssuerReply(), scope="read")
     def get_issuer(self, call: Call) -> dict[str, Any]:
         """Who sells, as documents say it."""
         issuer: dict[str, Any] = self.app.issuer.as_dict()
