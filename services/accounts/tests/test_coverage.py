@@ -9,6 +9,7 @@ from accounts.messages import OrderPaid
 from accounts.use_cases.bind_order import bind_orders
 from accounts.use_cases.get_coverage import get_coverage
 from accounts.use_cases.register_deployment import register_deployment
+from accounts.use_cases.register_management import register_management
 from chassis.testing import make_event
 from kernel.errors import Refusal
 
@@ -40,3 +41,17 @@ def test_a_deployment_is_covered_by_the_contracts_that_are_bound_to_it(world_on_
     for caller, deployment_id in ((world.stranger, "14181336"), (world.buyer, "999")):
         with pytest.raises(Refusal, match="not_found"):
             get_coverage(world.app, caller, id=deployment_id)
+
+
+def test_a_manager_may_name_the_deployments_of_whom_it_manages_and_never_the_other_way_round(world) -> None:
+    for deployment_id, owner in (("14181336", "org_acme"), ("30550007", "org_globex")):
+        register_deployment(
+            world.app, id=deployment_id, organization_id=owner, name=deployment_id, registered_on=date(2017, 6, 15)
+        )
+    register_management(world.app, manager_id="org_acme", managed_id="org_globex")
+
+    covered = get_coverage(world.app, world.buyer, id="30550007")
+
+    assert covered["deployment"]["owner"]["id"] == "org_globex"
+    with pytest.raises(Refusal, match="not_found"):
+        get_coverage(world.app, world.stranger, id="14181336")
