@@ -28,6 +28,8 @@ from kernel.errors import Kind, Refusal
 View = TypeVar("View", bound=Callable[..., Any])
 
 _EXTENSION = "punchcard"
+#: What a session token begins with; an API key begins otherwise.
+SESSION_PREFIX = "pcs_"
 _CREDENTIAL = re.compile(r"pc[sk]_[A-Za-z0-9_-]{20,128}")
 _ETAG = re.compile(r'"([0-9]{1,18})"')
 _AUTHENTICATE_REPLY = AuthenticateReply()
@@ -136,6 +138,7 @@ def authenticate() -> None:
     if scheme.lower() != "bearer" or not _CREDENTIAL.fullmatch(secret.strip()):
         raise unauthenticated()
     g.credential = backend().identities.find(digest_of(secret.strip()), _ask_accounts)
+    g.is_session = secret.strip().startswith(SESSION_PREFIX)
     at_hand = context.current()
     context.enter(
         context.RequestContext(
@@ -151,6 +154,11 @@ def _ask_accounts(digest: str) -> dict[str, Any]:
 def credential() -> Credential:
     """Who asks."""
     return cast(Credential, g.credential)
+
+
+def is_session() -> bool:
+    """Whether who asks has signed in; else it is an API key."""
+    return bool(g.is_session)
 
 
 def client_address() -> str:

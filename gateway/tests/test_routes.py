@@ -203,6 +203,13 @@ def test_sign_out_ends_the_session_here_at_once(send: Send, rpc: FakeRpc) -> Non
     assert send("GET", "/v1/cart").status_code == 401
 
 
+def test_an_api_key_has_no_session_to_end_and_stays_good(send: Send, rpc: FakeRpc) -> None:
+    key = {"Authorization": "Bearer pck_" + "a" * 43}
+    answer = send("DELETE", "/v1/sessions/current", headers=key)
+    assert (answer.status_code, answer.json["code"], rpc.names()) == (403, "not_a_session", [])
+    assert send("GET", "/v1/cart", headers=key).status_code == 200
+
+
 def test_sign_out_that_may_have_failed_asks_again(send: Send, rpc: FakeRpc) -> None:
     rpc.replies["accounts.sign_out"] = Refusal(Kind.UNAVAILABLE, "unavailable", "Later.")
     assert send("DELETE", "/v1/sessions/current").status_code == 503

@@ -8,7 +8,18 @@ from flask import Response
 
 from gateway import inputs, outputs
 from gateway.identities import digest_of, new_secret
-from gateway.web import Blueprint, answer, ask, backend, client_address, credential, open_to_all
+from gateway.web import (
+    SESSION_PREFIX,
+    Blueprint,
+    answer,
+    ask,
+    backend,
+    client_address,
+    credential,
+    is_session,
+    open_to_all,
+)
+from kernel.errors import Kind, Refusal
 
 routes = Blueprint("Sessions", __name__, url_prefix="/v1/sessions", description="Sign in and out.")
 
@@ -21,7 +32,7 @@ routes = Blueprint("Sessions", __name__, url_prefix="/v1/sessions", description=
 @routes.arguments(inputs.NewSession())
 def sign_in(body: dict[str, Any]) -> Response:
     """Sign in. The token is shown this once."""
-    token = new_secret("pcs_")
+    token = new_secret(SESSION_PREFIX)
     reply = ask(
         "accounts",
         "sign_in",
@@ -39,6 +50,8 @@ def sign_in(body: dict[str, Any]) -> Response:
 @routes.response(204)
 def sign_out() -> Response:
     """Sign out. The token is worthless everywhere within a second."""
+    if not is_session():
+        raise Refusal(Kind.FORBIDDEN, "not_a_session", "An API key has no session. Revoke the key itself.")
     digest = credential().digest
     identities = backend().identities
     identities.forget(digest)
