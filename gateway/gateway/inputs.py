@@ -358,11 +358,78 @@ class NewAdjustment(RequestSchema):
     reason = PlainString(required=True, max_length=200)
 
 
+class RefundedLine(RequestSchema):
+    """Pieces of a line."""
+
+    line_id = PlainString(required=True, max_length=64)
+    quantity = StrictInteger(required=True, validate=validate.Range(min=1, max=_MOST))
+
+
+class RefundedAmount(MoneySchema):
+    """Money to give back."""
+
+    amount_minor = StrictInteger(required=True, validate=validate.Range(min=1, max=10**12))
+
+
 class NewRefund(RequestSchema):
-    """Why an order is refunded, and what to do about credits of it that were claimed or spent."""
+    """Why an order is refunded, what of it, and what to do about credits of it that were claimed or spent."""
 
     reason = PlainString(required=True, max_length=400)
     claimed = fields.String(load_default="refuse", validate=validate.OneOf(["refuse", "refund_anyway"]))
+    lines = fields.List(
+        fields.Nested(RefundedLine), validate=validate.Length(min=1, max=100),
+        metadata={"description": "Pieces of these lines, with what they brought; all that is left without it"},
+    )  # fmt: skip
+    amount = fields.Nested(
+        RefundedAmount, metadata={"description": "Or so much money, and nothing is taken back; less than what is left"}
+    )
+
+    @validates_schema
+    def _one_of_them(self, data: dict[str, Any], **options: Any) -> None:
+        if "lines" in data and "amount" in data:
+            raise ValidationError("Say either lines or amount.")
+
+
+class RefundDecision(RequestSchema):
+    """Why a refund that waits for a second person is made, or not."""
+
+    reason = PlainString(max_length=400)
+
+
+class RefundQuery(PageQuery):
+    """Refunds in one state, of one order, or all."""
+
+    state = PlainString(max_length=40)
+    order_id = PlainString(max_length=64)
+
+
+class NewPayout(RequestSchema):
+    """Money that was sent by bank for a refund, as the bank's statement says."""
+
+    refund_id = PlainString(required=True, max_length=64)
+    bank_reference = PlainString(
+        required=True, max_length=64, metadata={"description": "The same one again is the same movement"}
+    )
+    paid_on = fields.Date(required=True, format="iso")
+
+
+class PayoutQuery(PageQuery):
+    """Payouts that wait, those that were sent, or all."""
+
+    state = fields.String(validate=validate.OneOf(["waiting", "paid"]))
+
+
+class SurplusSettlement(RequestSchema):
+    """Use a surplus for another order, or say how it was sent back."""
+
+    order_id = PlainString(max_length=64, metadata={"description": "Of the same organisation"})
+    bank_reference = PlainString(max_length=64)
+    paid_on = fields.Date(format="iso")
+
+    @validates_schema
+    def _one_way(self, data: dict[str, Any], **options: Any) -> None:
+        if data.keys() not in ({"order_id"}, {"bank_reference", "paid_on"}):
+            raise ValidationError("Say either order_id, or bank_reference and paid_on.")
 
 
 class NewLine(RequestSchema):
@@ -472,6 +539,7 @@ class ReviewQuery(PageQuery):
 
     reason = fields.String(validate=validate.OneOf(["overpaid", "order_paid", "order_cancelled"]))
     order_id = PlainString(max_length=64)
+    settled = fields.Boolean(truthy={"true"}, falsy={"false"}, metadata={"description": "All of it without"})
 
 
 class CardAndCode(RequestSchema):

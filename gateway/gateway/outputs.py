@@ -661,18 +661,36 @@ class RefundedCredits(Schema):
     expired = _NUMBER(required=True, metadata={"description": "Not claimed, or not used, in time"})
 
 
+class RefundedLineShown(Schema):
+    """Pieces of a line that were given back."""
+
+    line_id = _TEXT(required=True)
+    quantity = _NUMBER(required=True)
+
+
 class Refund(Schema):
-    """The refund of an order."""
+    """A refund of an order: of all of it, or a part."""
 
     id = _TEXT(required=True)
     order_id = _TEXT(required=True)
     state = _TEXT(
-        required=True, metadata={"description": "taking_back, returning_money, done, refused or failed"}
+        required=True,
+        metadata={
+            "description": "awaiting_approval, rejected, taking_back, returning_money, awaiting_payout, done, refused "
+            "or failed"
+        },
     )  # fmt: skip
     amount = money(required=True)
     reason = _TEXT(required=True)
     claimed = _TEXT(required=True, metadata={"description": "refuse or refund_anyway"})
     credits = fields.Nested(RefundedCredits, required=True, allow_none=True)
+    lines = fields.List(
+        fields.Nested(RefundedLineShown), required=True, allow_none=True,
+        metadata={"description": "Null for all that was left, or for money only"},
+    )  # fmt: skip
+    money_only = fields.Boolean(required=True, metadata={"description": "Nothing that was bought is taken back"})
+    left = money(required=True)
+    approved_by = _maybe(_TEXT, metadata={"description": "Whoever agreed or did not, if it needed a second person"})
     requested_by = _TEXT(required=True)
     requested_at = _WHEN(required=True)
     ended_at = _maybe(_WHEN)
@@ -802,6 +820,32 @@ class Recorded(Schema):
     payment = fields.Nested(PaymentProgress, required=True)
 
 
+class Payout(Schema):
+    """Money that staff send, or have sent, by bank."""
+
+    id = _TEXT(required=True, metadata={"description": "The refund's, or the surplus'"})
+    kind = _TEXT(required=True, metadata={"description": "refund or surplus"})
+    order_id = _TEXT(required=True)
+    order_number = _TEXT(required=True)
+    organization_id = _TEXT(required=True)
+    amount = money(required=True)
+    reason = _TEXT(required=True)
+    state = _TEXT(required=True, metadata={"description": "waiting or paid"})
+    bank_reference = _maybe(_TEXT)
+    paid_on = _maybe(fields.Date)
+    recorded_by = _maybe(_TEXT)
+    recorded_at = _maybe(_WHEN)
+
+
+class SettledSurplus(Schema):
+    """What became of a surplus."""
+
+    surplus_id = _TEXT(required=True)
+    settlement = _TEXT(required=True, metadata={"description": "returned or used"})
+    order_id = _maybe(_TEXT)
+    payment = fields.Nested(lambda: PaymentProgress(), required=True, allow_none=True)
+
+
 class Surplus(Schema):
     """Money that had nothing to pay for."""
 
@@ -810,6 +854,7 @@ class Surplus(Schema):
     amount = money(required=True)
     noted_at = _WHEN(required=True)
     organization_id = _TEXT(required=True)
+    settlement = _maybe(_TEXT, metadata={"description": "returned or used; null until it is settled"})
     receipt = fields.Nested(Receipt, required=True)
 
 

@@ -157,7 +157,7 @@ RECORDED = {
 }  # fmt: skip
 SURPLUS = {
     "id": "srp_1", "reason": "order_cancelled", "amount": usd(7000), "noted_at": "2026-12-22T12:00:00.000Z",
-    "organization_id": "org_acme", "receipt": RECEIPT,
+    "organization_id": "org_acme", "settlement": None, "receipt": RECEIPT,
 }  # fmt: skip
 PREVIEW = {
     "number_masked": "SCC-****-****-04HB", "credits": 120, "expires_at": None,
@@ -191,6 +191,12 @@ REFUND = {
     "id": "rfd_1", "order_id": "ord_1", "state": "done", "amount": usd(12000), "reason": "Twice", "claimed": "refuse",
     "credits": {"taken_back": 120, "claimed": 0, "spent": 0, "expired": 0}, "requested_by": "usr_fay",
     "requested_at": "2026-11-24T12:00:00.000Z", "ended_at": "2026-11-24T12:00:01.000Z", "failure_code": None,
+    "lines": None, "money_only": False, "left": usd(0), "approved_by": None,
+}  # fmt: skip
+PAYOUT = {
+    "id": "rfd_1", "kind": "refund", "order_id": "ord_1", "order_number": "PC-1", "organization_id": "org_acme",
+    "amount": usd(12000), "reason": "Twice", "state": "paid", "bank_reference": "OUT-1", "paid_on": "2026-12-01",
+    "recorded_by": "usr_fay", "recorded_at": "2026-12-01T09:30:00.000Z",
 }  # fmt: skip
 AUDIT_ENTRY = {
     "id": "aud_1", "happened_at": "2026-11-22T12:00:00.000Z", "action": "card.frozen", "subject_id": "scc_1",
@@ -315,6 +321,18 @@ REPLIES: dict[str, Any] = {
     "credits.adjust_credits": {**SPENT, "replayed": False},
     "cart.refund_order": {"refund": REFUND, "replayed": False, "status": 201},
     "cart.get_refund": REFUND,
+    "cart.find_refund": REFUND,
+    "cart.list_refunds": page_of(REFUND),
+    "cart.decide_refund": {"refund": REFUND, "replayed": False, "status": 201},
+    "payments.record_payout": {"payout": PAYOUT, "replayed": False},
+    "payments.list_payouts": page_of(PAYOUT),
+    "payments.settle_surplus": {
+        "surplus_id": "srp_1",
+        "settlement": "returned",
+        "order_id": None,
+        "payment": None,
+        "replayed": False,
+    },
     "cart.list_dead_letters": page_of(DEAD_LETTER),
     "cart.replay_dead_letters": {"replayed": 1, "remaining": 0},
     "cart.search_orders": page_of(ORDER_IN_SHORT),

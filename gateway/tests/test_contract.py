@@ -115,7 +115,9 @@ REQUESTS: dict[str, tuple[str, str, Any]] = {
             "received_on": "2026-11-30", "bank_reference": "B-1",
         },
     ),
-    "payments.list_review": ("GET", f"/v1/admin/payments/review?reason=overpaid&order_id=ord_1&{PAGE}", None),
+    "payments.list_review": (
+        "GET", f"/v1/admin/payments/review?reason=overpaid&order_id=ord_1&settled=false&{PAGE}", None,
+    ),
     "credits.recall_card": ("POST", "/v1/support-cards/scc_1/recall", {}),
     "credits.freeze_card": ("POST", "/v1/support-cards/scc_1/freeze", {}),
     "credits.unfreeze_card": ("POST", "/v1/support-cards/scc_1/unfreeze", {}),
@@ -134,8 +136,18 @@ REQUESTS: dict[str, tuple[str, str, Any]] = {
         "POST", "/v1/admin/credits/adjustments", {"organization_id": "org_acme", "credits": -15, "reason": "Twice"}
     ),
     "cart.refund_order": (
-        "POST", "/v1/admin/orders/ord_1/refund", {"reason": "Bought twice", "claimed": "refund_anyway"}
+        "POST", "/v1/admin/orders/ord_1/refund",
+        {"reason": "Bought twice", "claimed": "refund_anyway", "lines": [{"line_id": "oln_1", "quantity": 1}]},
     ),
+    "cart.find_refund": ("GET", "/v1/admin/refunds/rfd_1", None),
+    "cart.list_refunds": ("GET", f"/v1/admin/refunds?state=done&order_id=ord_1&{PAGE}", None),
+    "cart.decide_refund": ("POST", "/v1/admin/refunds/rfd_1/approve", {"reason": "Agreed"}),
+    "payments.record_payout": (
+        "POST", "/v1/admin/payments/payouts",
+        {"refund_id": "rfd_1", "bank_reference": "OUT-1", "paid_on": "2026-12-01"},
+    ),
+    "payments.list_payouts": ("GET", f"/v1/admin/payments/payouts?state=waiting&{PAGE}", None),
+    "payments.settle_surplus": ("POST", "/v1/admin/payments/surplus/srp_1/settle", {"order_id": "ord_2"}),
     "support.preflight": ("GET", "/v1/tickets/preflight?deployment_id=14181336&cap_credits=60", None),
     "support.open_ticket": (
         "POST", "/v1/tickets",

@@ -100,6 +100,8 @@ def test_idempotency_key_is_documented_where_it_is_required(document: dict[str, 
         if each["name"] == "Idempotency-Key" and each["required"]
     }
     assert wanting == {
+        "/v1/admin/refunds/{refund_id}/approve", "/v1/admin/refunds/{refund_id}/reject", "/v1/admin/payments/payouts",
+        "/v1/admin/payments/surplus/{surplus_id}/settle",
         "/v1/payment-methods",
         "/v1/orders", "/v1/orders/{order_id}/cancel", "/v1/orders/{order_id}/payment", "/v1/support-cards/claim",
         "/v1/orders/{order_id}/convert",

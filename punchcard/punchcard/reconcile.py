@@ -318,26 +318,36 @@ def _credit_breaks(facts: Facts) -> Iterator[Break]:
 
 
 def _refund_breaks(facts: Facts) -> Iterator[Break]:
-    """Credits first, then money: what a refund says is what credits and payments did, and the provider's book has."""
-    refunds = {order["order_id"]: order["refund"] for order in facts.orders if order["refund"] is not None}
-    done = {order_id: refund for order_id, refund in refunds.items() if refund["state"] == "done"}
-    for order_id, refund in refunds.items():
-        if refund["state"] in ("taking_back", "returning_money"):
-            yield Break("refund_is_ended", order_id, 1, 0)
-    states = {order["order_id"]: int(order["state"] == "refunded") for order in facts.orders}
-    yield from _differences("order_is_refunded", dict.fromkeys(done, 1), states)
-    due = {order_id: refund["amount"]["amount_minor"] for order_id, refund in done.items()}
+    """Credits first, then money: what refunds say is what credits and payments did, and the provider's book has."""
+    refunds = {order["order_id"]: _refunds(order) for order in facts.orders if _refunds(order)}
+    done = {key: [each for each in of_order if each["state"] == "done"] for key, of_order in refunds.items()}
+    for order_id, of_order in refunds.items():
+        for refund in of_order:
+            if refund["state"] in ("taking_back", "returning_money"):
+                yield Break("refund_is_ended", order_id, 1, 0)
+    due = {order_id: sum(each["amount"]["amount_minor"] for each in ended) for order_id, ended in done.items()}
+    for order in facts.orders:
+        back, total = due.get(order["order_id"], 0), order["total"]["amount_minor"]
+        wanted = ("refunded" if back == total else "partially_refunded") if back else None
+        state = order["state"] if order["state"] in ("refunded", "partially_refunded") else None
+        if state != wanted:
+            yield Break(
+                f"order_is_{wanted or state}", order["order_id"], int(wanted is not None), int(state is not None)
+            )
     given = {intent["order_id"]: intent["refunded_minor"] for intent in facts.intents}
     yield from _differences("order_has_its_money_back", due, given)
     if facts.charges is not None:
-        back = {key: -sum(amount for amount in amounts if amount < 0) for key, amounts in facts.charges.items()}
-        yield from _differences("order_has_its_money_back_in_the_book", due, back)
+        by_card = {order["order_id"] for order in facts.orders if order["payment_method"] == "card"}
+        in_book = {key: -sum(amount for amount in amounts if amount < 0) for key, amounts in facts.charges.items()}
+        expected = {order_id: minor for order_id, minor in due.items() if order_id in by_card}
+        yield from _differences("order_has_its_money_back_in_the_book", expected, in_book)
     taken: Counter[str] = Counter()
     left: Counter[str] = Counter()
+    whole = {order["order_id"] for order in facts.orders if order["state"] == "refunded"}
     for item in facts.brought:
         taken[item["order_id"]] += item["taken_back"]
-        left[item["order_id"]] += item["with_buyer"] if item["order_id"] in done else 0
-    said = {order_id: refund["taken_back"] or 0 for order_id, refund in refunds.items()}
+        left[item["order_id"]] += item["with_buyer"] if item["order_id"] in whole else 0
+    said = {order_id: sum(each["taken_back"] or 0 for each in of_order) for order_id, of_order in refunds.items()}
     yield from _differences("refund_took_its_credits_back", said, taken)
     yield from _differences("refunded_order_leaves_no_credits", {}, left)
 
@@ -356,6 +366,13 @@ def _ticket_breaks(facts: Facts) -> Iterator[Break]:
         yield from _differences(f"ticket_and_its_holds_agree:{name}", expected, found)
 
 
+def _refunds(order: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Those of an order that were not in vain; a cart of before knows one at most."""
+    newest = order["refund"]
+    found: list[dict[str, Any]] = order.get("refunds", [] if newest is None else [newest])
+    return found
+
+
 def _line(order: Mapping[str, Any], line: Mapping[str, Any]) -> str:
     return f"{order['order_id']} {line['line_id']}"
 
@@ -367,9 +384,10 @@ def _mail_breaks(facts: Facts) -> Iterator[Break]:
         due |= {f"card:{card_id}": 1 for card_id in [*cards, *item.get("split_into", ())]}
         due |= {f"card_reissued:{code}": 1 for code in item.get("reissues", ())}
     due |= {
-        f"refund:{order['refund']['refund_id']}": 1
+        f"refund:{refund['refund_id']}": 1
         for order in facts.orders
-        if order["refund"] is not None and order["refund"]["state"] == "done"
+        for refund in _refunds(order)
+        if refund["state"] == "done"
     }
     sent: Counter[str] = Counter()
     for delivery in facts.deliveries:

@@ -43,7 +43,7 @@ class FakeStore:
         self.orders: list[Any] = [
             {
                 "order_id": ORDER, "number": "PC-1", "state": "fulfilled", "paid_at": "2026-11-22T12:00:00.000Z",
-                "payment_method": "card", "total": TOTAL, "problem": None, "refund": None,
+                "payment_method": "card", "total": TOTAL, "problem": None, "refund": None, "refunds": [],
                 "lines": [
                     _line("oln_card", 2, 300, "support_card"),
                     _line("oln_grant", 3, 100, "organization", is_bound=True),
@@ -52,7 +52,7 @@ class FakeStore:
             },
             {
                 "order_id": "ord_2", "number": "PC-2", "state": "cancelled", "paid_at": None,
-                "payment_method": "card", "total": TOTAL, "problem": None, "refund": None,
+                "payment_method": "card", "total": TOTAL, "problem": None, "refund": None, "refunds": [],
                 "lines": [_line("oln_other", 1, 300, "support_card")],
             },
         ]  # fmt: skip
@@ -163,7 +163,7 @@ REFUND = {"refund_id": "rfd_1", "state": "done", "amount": TOTAL, "taken_back": 
 
 def refunded(store: FakeStore) -> FakeStore:
     """The paid order, refunded as it should be."""
-    store.orders[0].update(state="refunded", refund=dict(REFUND))
+    store.orders[0].update(state="refunded", refunds=[dict(REFUND)])
     store.intents[0].update(refunded_minor=500)
     store.charges[ORDER].append(-500)
     for item in store.brought:
@@ -179,7 +179,7 @@ def test_a_refunded_order_is_in_order(store: FakeStore) -> None:
 
 def test_a_refund_that_was_refused_by_the_provider_took_credits_and_no_money(store: FakeStore) -> None:
     refunded(store).deliveries.pop()
-    store.orders[0].update(state="fulfilled", problem="refund_failed", refund={**REFUND, "state": "failed"})
+    store.orders[0].update(state="fulfilled", problem="refund_failed", refunds=[{**REFUND, "state": "failed"}])
     store.intents[0].update(refunded_minor=0)
     store.charges[ORDER].pop()
     assert store.reconcile().breaks == [Break("order_has_no_problem:refund_failed", ORDER, 0, 1)]
@@ -200,12 +200,12 @@ BROKEN_REFUND: dict[str, tuple[Callable[[FakeStore], Any], list[Break]]] = {
         lambda s: s.orders[0].update(state="fulfilled"), [Break("order_is_refunded", ORDER, 1, 0)],
     ),
     "a refund that stopped on its way": (
-        lambda s: (s.orders[0].update(state="fulfilled", refund={**REFUND, "state": "returning_money"}),
+        lambda s: (s.orders[0].update(state="fulfilled", refunds=[{**REFUND, "state": "returning_money"}]),
                    s.intents[0].update(refunded_minor=0), s.charges[ORDER].pop(), s.deliveries.pop()),
         [Break("refund_is_ended", ORDER, 1, 0)],
     ),
     "money without a refund": (
-        lambda s: (s.orders[0].update(refund=None, state="fulfilled"), s.deliveries.pop()),
+        lambda s: (s.orders[0].update(refunds=[], state="fulfilled"), s.deliveries.pop()),
         [Break("order_has_its_money_back", ORDER, 0, 500), Break("order_has_its_money_back_in_the_book", ORDER, 0, 500),
          Break("refund_took_its_credits_back", ORDER, 0, 900)],
     ),

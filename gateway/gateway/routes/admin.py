@@ -62,8 +62,10 @@ def spend(body: dict[str, Any], idempotency_key: str) -> Response:
 @routes.alt_response(409, "CONFLICT")
 @routes.arguments(inputs.NewRefund())
 def refund(body: dict[str, Any], order_id: str, idempotency_key: str) -> Response:
-    """Give all the money of an order back. Its unclaimed cards are recalled and its unspent credits taken back first;
-    claimed or spent ones are 409 `credits_in_use`, unless `claimed` is `refund_anyway`: those stay where they are.
+    """Give money of an order back: all that is left, pieces of its lines, or an amount. What it brought is taken back
+    first, unclaimed cards and unspent credits; claimed or spent ones are 409 `credits_in_use`, unless `claimed` is
+    `refund_anyway`: those stay where they are. Large ones wait for a second person, and what came by wire or check for
+    a payout.
     """
     note(order_id=order_id, **body)
     reply = ask(
@@ -73,6 +75,61 @@ def refund(body: dict[str, Any], order_id: str, idempotency_key: str) -> Respons
         timeout_s=backend().settings.checkout_timeout_s,
     )
     note(refund_id=reply["refund"]["id"], state=reply["refund"]["state"])
+    waiting = {"Retry-After": "1"} if reply["status"] == 202 else {}
+    return answer(reply["refund"], reply["status"], {**replayed(reply), **waiting})
+
+
+@routes.route("/refunds", methods=["GET"])
+@audited
+@routes.response(200, outputs.page_of(outputs.Refund))
+@routes.arguments(inputs.RefundQuery(), location="query")
+def list_refunds(query: dict[str, Any]) -> Response:
+    """Refunds of all organisations, newest first."""
+    note(**query)
+    return page(ask("cart", "list_refunds", query), query)
+
+
+@routes.route("/refunds/<id:refund_id>", methods=["GET"])
+@audited
+@routes.response(200, outputs.Refund)
+def find_refund(refund_id: str) -> Response:
+    """A refund."""
+    note(refund_id=refund_id)
+    return answer(ask("cart", "find_refund", {"id": refund_id}))
+
+
+@routes.route("/refunds/<id:refund_id>/approve", methods=["POST"])
+@audited
+@needs_key
+@routes.response(201, outputs.Refund, description="Agreed, and ended")
+@routes.alt_response(202, schema=outputs.Refund, description="Agreed, and under way: poll", success=True)
+@routes.alt_response(409, "CONFLICT")
+@routes.arguments(inputs.RefundDecision(), required=False)
+def approve_refund(body: dict[str, Any], refund_id: str, idempotency_key: str) -> Response:
+    """Agree to a refund that waits for a second person; 403 `second_person_required` for whoever asked for it."""
+    return _decide(body, refund_id, idempotency_key, approve=True)
+
+
+@routes.route("/refunds/<id:refund_id>/reject", methods=["POST"])
+@audited
+@needs_key
+@routes.response(201, outputs.Refund, description="Not agreed: nothing is given or taken back")
+@routes.alt_response(409, "CONFLICT")
+@routes.arguments(inputs.RefundDecision(), required=False)
+def reject_refund(body: dict[str, Any], refund_id: str, idempotency_key: str) -> Response:
+    """Do not agree to a refund that waits for a second person."""
+    return _decide(body, refund_id, idempotency_key, approve=False)
+
+
+def _decide(body: dict[str, Any], refund_id: str, idempotency_key: str, *, approve: bool) -> Response:
+    note(refund_id=refund_id, **body)
+    reply = ask(
+        "cart",
+        "decide_refund",
+        {"id": refund_id, "approve": approve, "idempotency_key": idempotency_key, **body},
+        timeout_s=backend().settings.checkout_timeout_s,
+    )
+    note(state=reply["refund"]["state"])
     waiting = {"Retry-After": "1"} if reply["status"] == 202 else {}
     return answer(reply["refund"], reply["status"], {**replayed(reply), **waiting})
 

@@ -250,7 +250,7 @@ class Payments:
         """Have the money of a refund given back; safe to ask again, payments gives back once per refund.
 
         Returns:
-            ``succeeded``, ``failed`` or ``processing``; and why it failed.
+            ``succeeded``, ``failed``, ``processing``, or ``awaiting_payout`` if staff must send it; and why it failed.
 
         Raises:
             Refusal: `unavailable` and whatever else is not an answer.
@@ -279,7 +279,12 @@ class Credits:
         Raises:
             Refusal: `credits_in_use`; `unavailable` and whatever else is not an answer.
         """
-        request = {"refund_id": refund.id, "order_id": refund.order_id, "claimed": refund.claimed}
+        request: dict[str, Any] = {"refund_id": refund.id, "order_id": refund.order_id, "claimed": refund.claimed}
+        lines = refund.credits_of_lines
+        if lines is not None:
+            request["lines"] = lines
+        if lines == []:
+            return TakenBack(0, 0, 0, 0)
         return TakenBack(**self._rpc.call("credits", "take_back_order", request, reply=messages.CreditsTakenBack()))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from marshmallow import ValidationError, fields, validate
+from marshmallow import ValidationError, fields, validate, validates_schema
 
 from cart.domain.cart import DESTINATIONS
 from cart.domain.order import State
@@ -158,13 +158,59 @@ class SearchOrders(RequestSchema):
     cursor = fields.String(validate=validate.Length(max=200))
 
 
+class RefundedLine(RequestSchema):
+    """Pieces of a line that are given back."""
+
+    line_id = _identifier(required=True)
+    quantity = StrictInteger(required=True, validate=validate.Range(min=1, max=_MOST_PIECES))
+
+
 class RefundOrder(RequestSchema):
-    """Give the money of an order back; for staff."""
+    """Give money of an order back; for staff."""
 
     idempotency_key = fields.String(required=True, validate=[validate.Length(min=1, max=255), _printable])
     order_id = _identifier(required=True)
     reason = PlainString(max_length=400, required=True, validate=_no_card_number)
     claimed = fields.String(load_default="refuse", validate=validate.OneOf(DECISIONS))
+    #: Pieces of these lines; or this much money, and nothing taken back; or, without both, all that is left.
+    lines = fields.List(
+        fields.Nested(RefundedLine), allow_none=True, load_default=None, validate=validate.Length(min=1, max=100)
+    )
+    amount = money(allow_none=True, load_default=None)
+
+    @validates_schema
+    def _one_of_them(self, data: dict[str, Any], **_: Any) -> None:
+        if data["lines"] is not None and data["amount"] is not None:
+            raise ValidationError("Say either lines or amount.", "amount")
+        named = [line["line_id"] for line in data["lines"] or ()]
+        if len(set(named)) != len(named):
+            raise ValidationError("Name each line once.", "lines")
+
+
+class DecideRefund(RequestSchema):
+    """Agree to a refund that waits for a second person, or do not."""
+
+    idempotency_key = _idempotency_key()
+    id = _identifier(required=True)
+    approve = fields.Boolean(required=True, truthy={True}, falsy={False})
+    reason = PlainString(max_length=400, allow_none=True, load_default=None, validate=_no_card_number)
+
+
+class FindRefund(RequestSchema):
+    """A refund; for staff."""
+
+    id = _identifier(required=True)
+
+
+class ListRefunds(RequestSchema):
+    """A page of refunds; for staff."""
+
+    state = fields.String(
+        allow_none=True, load_default=None, validate=validate.OneOf([str(state) for state in RefundState])
+    )
+    order_id = _identifier(allow_none=True, load_default=None)
+    limit = StrictInteger(load_default=20, validate=validate.Range(min=1, max=100))
+    cursor = fields.String(allow_none=True, load_default=None, validate=validate.Length(max=200))
 
 
 class GetRefund(RequestSchema):
@@ -288,7 +334,9 @@ class PaymentReply(RequestSchema):
     method = fields.String(required=True)
     state = fields.String(
         required=True,
-        validate=validate.OneOf(["requires_action", "processing", "captured", "failed", "refunded", "not_due"]),
+        validate=validate.OneOf(
+            ["requires_action", "processing", "captured", "failed", "refunded", "partially_refunded", "not_due"]
+        ),
     )
     card = fields.Nested(Card, required=True, allow_none=True)
 
@@ -424,7 +472,14 @@ class RefundReply(RequestSchema):
     claimed = fields.String(required=True)
     #: Null until credits has taken its side.
     credits = fields.Nested(RefundedCredits, required=True, allow_none=True)
+    #: Pieces of which lines; null for the rest of the order, or for money only.
+    lines = fields.List(fields.Nested(RefundedLine), required=True, allow_none=True)
+    money_only = fields.Boolean(required=True)
+    #: What is left of what was paid once this is given back.
+    left = money(required=True)
     requested_by = fields.String(required=True)
+    #: Whoever agreed or did not, if it needed a second person.
+    approved_by = fields.String(required=True, allow_none=True)
     requested_at = _moment(required=True)
     ended_at = _moment(required=True, allow_none=True)
     failure_code = fields.String(required=True, allow_none=True)
@@ -438,8 +493,15 @@ class RefundedReply(RequestSchema):
     status = StrictInteger(required=True, validate=validate.OneOf([201, 202]))
 
 
+class RefundList(RequestSchema):
+    """A page of refunds, newest first."""
+
+    items = fields.List(fields.Nested(RefundReply), required=True)
+    next = fields.String(required=True, allow_none=True)
+
+
 class RefundFacts(RequestSchema):
-    """The refund of an order that was not refused."""
+    """A refund of an order that was not in vain."""
 
     refund_id = fields.String(required=True)
     state = fields.String(required=True)
@@ -468,7 +530,9 @@ class OrderFact(RequestSchema):
     payment_method = fields.String(required=True)
     total = money(required=True)
     problem = fields.String(required=True, allow_none=True)
+    #: The newest one.
     refund = fields.Nested(RefundFacts, required=True, allow_none=True)
+    refunds = fields.List(fields.Nested(RefundFacts), required=True)
     lines = fields.List(fields.Nested(LineFacts), required=True)
 
 
@@ -587,7 +651,7 @@ class QuoteExpiring(QuoteIssued):
 
 
 class OrderRefunded(RequestSchema):
-    """All the money of an order was given back."""
+    """Money of an order was given back: all of it, or a part."""
 
     refund_id = fields.String(required=True)
     order_id = fields.String(required=True)
@@ -598,6 +662,10 @@ class OrderRefunded(RequestSchema):
     amount = money(required=True)
     payment = fields.Nested(_PaidWith, required=True)
     credits = fields.Nested(RefundedCredits, required=True)
+    #: What is left of what was paid.
+    left = money()
+    #: Pieces of which lines; null for the rest of the order, or for money only.
+    lines = fields.List(fields.Nested(RefundedLine), allow_none=True)
 
 
 def _usd(amount_minor: int) -> dict[str, Any]:
@@ -646,6 +714,8 @@ ORDER_REFUNDED = EventType(
         "amount": _usd(24000),
         "payment": {"method": "card", "card": _CARD},
         "credits": _REFUNDED_CREDITS,
+        "left": _usd(0),
+        "lines": None,
     },
 )
 
@@ -979,7 +1049,11 @@ _REFUND: dict[str, Any] = {
     "reason": "Bought twice by mistake",
     "claimed": "refuse",
     "credits": _REFUNDED_CREDITS,
+    "lines": None,
+    "money_only": False,
+    "left": _usd(0),
     "requested_by": "usr_fay",
+    "approved_by": None,
     "requested_at": "2026-11-24T11:59:59.000Z",
     "ended_at": "2026-11-24T12:00:00.000Z",
     "failure_code": None,
@@ -1069,6 +1143,15 @@ RPC_EXAMPLES: dict[str, dict[str, Any]] = {
         },
         "reply": {"refund": _REFUND, "replayed": False, "status": 201},
     },
+    "decide_refund": {
+        "request": {"idempotency_key": "5b1d", "id": _REFUND_ID, "approve": True, "reason": "Agreed with the customer"},
+        "reply": {"refund": {**_REFUND, "approved_by": "usr_finn"}, "replayed": False, "status": 201},
+    },
+    "find_refund": {"request": {"id": _REFUND_ID}, "reply": _REFUND},
+    "list_refunds": {
+        "request": {"state": "done", "order_id": _ORDER["id"], "limit": 20, "cursor": None},
+        "reply": {"items": [_REFUND], "next": None},
+    },
     "get_refund": {"request": {"order_id": _ORDER["id"]}, "reply": _REFUND},
     "order_facts": {
         "request": {"limit": 500, "cursor": None},
@@ -1078,6 +1161,7 @@ RPC_EXAMPLES: dict[str, dict[str, Any]] = {
                     "order_id": _ORDER["id"], "number": _ORDER["number"], "state": "fulfilled",
                     "paid_at": _ORDER["paid_at"], "payment_method": "card", "total": _usd(24000), "problem": None,
                     "refund": None,
+                    "refunds": [],
                     "lines": [
                         {
                             "line_id": _PAID_LINE["id"], "quantity": 2, "credits": 120,

@@ -14,9 +14,10 @@ from cart.use_cases.cancel_order import cancel_order
 from cart.use_cases.change_payment import change_payment
 from cart.use_cases.chase_quotes import chase_quotes
 from cart.use_cases.convert_quote import convert_quote
+from cart.use_cases.decide_refund import decide_refund
 from cart.use_cases.get_cart import get_cart
 from cart.use_cases.get_order import get_order
-from cart.use_cases.get_refund import get_refund
+from cart.use_cases.get_refund import find_refund, get_refund, list_refunds
 from cart.use_cases.hand_over_lines import hand_over_lines
 from cart.use_cases.list_orders import list_orders
 from cart.use_cases.note_receipt import note_receipt
@@ -117,6 +118,21 @@ class CartService(Service):
     def refund_order(self, call: Call) -> dict[str, Any]:
         """Give the money of an order back; for staff."""
         return refund_order(self.app, call.caller, **call.data)
+
+    @rpc(request=messages.DecideRefund(), reply=messages.RefundedReply())
+    def decide_refund(self, call: Call) -> dict[str, Any]:
+        """The second pair of eyes; for staff."""
+        return decide_refund(self.app, call.caller, **call.data)
+
+    @rpc(request=messages.FindRefund(), reply=messages.RefundReply())
+    def find_refund(self, call: Call) -> dict[str, Any]:
+        """A refund; for staff."""
+        return find_refund(self.app, call.caller, call.data["id"])
+
+    @rpc(request=messages.ListRefunds(), reply=messages.RefundList())
+    def list_refunds(self, call: Call) -> dict[str, Any]:
+        """Refunds of all organisations; for staff."""
+        return list_refunds(self.app, call.caller, **call.data)
 
     @rpc(request=messages.GetRefund(), reply=messages.RefundReply())
     def get_refund(self, call: Call) -> dict[str, Any]:

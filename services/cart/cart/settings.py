@@ -19,6 +19,7 @@ class Settings:
         resume_at_most_s: the longest wait between two such questions, in seconds.
         declines_at_most: declined cards, by organisation, user or address, after which the next one waits.
         declines_window_s: seconds for which a decline counts.
+        refund_approval_above_minor: minor units of an order above which another person must agree to a refund.
         prices_kept_s: seconds for which a change of a cart may show prices without asking again; an order always asks.
         quote_valid_days: a quote's last day is so many days after the one on which it was made.
         quote_reminder_days: days before its end on which the buyer of an open quote is told; 0 for never.
@@ -29,6 +30,7 @@ class Settings:
     resume_after_s: int = 10
     resume_at_most_s: int = 30
     prices_kept_s: int = 2
+    refund_approval_above_minor: int = 500_000
     declines_at_most: int = 10
     declines_window_s: int = 600
     quote_valid_days: int = 30
@@ -46,6 +48,7 @@ def read(environment: Environment) -> Settings:
         collect_timeout_s=environment.integer("CART_COLLECT_TIMEOUT_S", 8),
         resume_after_s=environment.integer("CART_RESUME_AFTER_S", 10),
         resume_at_most_s=environment.integer("CART_RESUME_AT_MOST_S", 30),
+        refund_approval_above_minor=environment.integer("CART_REFUND_APPROVAL_ABOVE_MINOR", 500_000, minimum=0),
         declines_at_most=environment.integer("CART_DECLINES_AT_MOST", 10),
         declines_window_s=environment.integer("CART_DECLINES_WINDOW_S", 600),
         prices_kept_s=environment.integer("CART_PRICES_KEPT_S", 2, minimum=0),

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from cart.domain.cart import Cart, Line
 from cart.domain.order import Order, OrderLine, State, sources
 from cart.domain.products import Product
-from cart.domain.refund import UNDER_WAY, Refund, RefundState, TakenBack
+from cart.domain.refund import UNDER_WAY, VAIN, Refund, RefundState, TakenBack
 from cart.domain.refund import sources as refund_sources
 from chassis.identity import Identity
 from chassis.persistence import (
@@ -246,6 +246,7 @@ ORDER_LINE = sa.Table(
 )
 
 _REFUND_UNDER_WAY = "state IN ('taking_back', 'returning_money')"
+_REFUND_ACTIVE = "state IN ('awaiting_approval', 'taking_back', 'returning_money', 'awaiting_payout')"
 
 REFUND = sa.Table(
     "refund",
@@ -270,17 +271,31 @@ REFUND = sa.Table(
     sa.Column("claimed_credits", sa.BigInteger),
     sa.Column("spent_credits", sa.BigInteger),
     sa.Column("expired_credits", sa.BigInteger),
+    sa.Column("lines", sa.JSON(none_as_null=True)),  # pieces of which lines; else the rest, or money only
+    sa.Column("money_only", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("left_minor", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("approved_by", sa.String(64)),
+    sa.Column("decided_at", UtcDateTimeColumn),
     sa.CheckConstraint("amount_minor > 0", name="refund_amount"),
-    sa.CheckConstraint("state IN ('taking_back', 'returning_money', 'done', 'refused', 'failed')", name="refund_state"),
+    sa.CheckConstraint(
+        "state IN ('awaiting_approval', 'rejected', 'taking_back', 'returning_money', 'awaiting_payout', 'done', "
+        "'refused', 'failed')",
+        name="refund_state",
+    ),
+    sa.CheckConstraint("approved_by IS NULL OR approved_by <> requested_by", name="refund_second_person"),
     sa.CheckConstraint("claimed IN ('refuse', 'refund_anyway')", name="refund_claimed"),
     sa.CheckConstraint(
-        "(state IN ('taking_back', 'refused')) = (taken_back_credits IS NULL)", name="refund_credits_come_first"
+        "(state IN ('awaiting_approval', 'rejected', 'taking_back', 'refused')) = (taken_back_credits IS NULL)",
+        name="refund_credits_come_first",
     ),
-    sa.CheckConstraint(f"({_REFUND_UNDER_WAY}) = (ended_at IS NULL)", name="refund_ended_at"),
-    sa.CheckConstraint("(state IN ('refused', 'failed')) = (failure_code IS NOT NULL)", name="refund_failure_code"),
-    # one refund of an order that was not refused: none is begun while one is under way, nor after the money went back
-    sa.Index("refund_one_per_order", "order_id", unique=True, sqlite_where=sa.text("state <> 'refused'"),
-             postgresql_where=sa.text("state <> 'refused'")),
+    sa.CheckConstraint(f"({_REFUND_ACTIVE}) = (ended_at IS NULL)", name="refund_ended_at"),
+    sa.CheckConstraint(
+        "(state IN ('rejected', 'refused', 'failed')) = (failure_code IS NOT NULL)", name="refund_failure_code"
+    ),
+    # one refund of an order at a time; what all of them may give back together is looked at under the order's lock
+    sa.Index("refund_one_at_a_time", "order_id", unique=True, sqlite_where=sa.text(_REFUND_ACTIVE),
+             postgresql_where=sa.text(_REFUND_ACTIVE)),
+    sa.Index("refund_order", "order_id"),
     sa.Index("refund_to_resume", "next_attempt_at", sqlite_where=sa.text(_REFUND_UNDER_WAY),
              postgresql_where=sa.text(_REFUND_UNDER_WAY)),
 )  # fmt: skip
@@ -779,7 +794,7 @@ def _kept_answer(reader: Reader, scope: str, key: str) -> dict[str, Any] | None:
 
 
 def insert_refund(transaction: Transaction, refund: Refund) -> bool:
-    """Store a new refund; False if the order has one that was not refused."""
+    """Store a new refund; False if another one of the order is not ended yet."""
     values = {**asdict(refund), "state": str(refund.state)}
     del values["taken_back"]
     return transaction.insert_new(REFUND, values)
@@ -797,10 +812,37 @@ def newest_refund(reader: Reader, order_id: str) -> Refund | None:
     return None if row is None else _refund(row)
 
 
-def refunds_of(reader: Reader, order_ids: Sequence[str]) -> dict[str, Refund]:
-    """By order, its refund that was not refused."""
-    refunds = sa.select(REFUND).where(REFUND.c.order_id.in_(order_ids), REFUND.c.state != str(RefundState.REFUSED))
-    return {row["order_id"]: _refund(row) for row in reader.all(refunds)}
+def refunds_of(reader: Reader, order_ids: Sequence[str]) -> dict[str, list[Refund]]:
+    """By order, its refunds but those that were in vain, oldest first."""
+    counts = REFUND.c.state.not_in([str(state) for state in VAIN])
+    query = sa.select(REFUND).where(REFUND.c.order_id.in_(order_ids), counts).order_by(REFUND.c.id)
+    found: dict[str, list[Refund]] = {}
+    for row in reader.all(query):
+        found.setdefault(row["order_id"], []).append(_refund(row))
+    return found
+
+
+def lock_refund(transaction: Transaction, refund_id: str) -> Refund | None:
+    """A refund, which nobody else changes until the transaction ends."""
+    row = transaction.one(sa.select(REFUND).where(REFUND.c.id == refund_id).with_for_update())
+    return None if row is None else _refund(row)
+
+
+def page_of_refunds(
+    reader: Reader, state: str | None, order_id: str | None, limit: int, cursor: str | None
+) -> tuple[list[Refund], str | None]:
+    """One page of refunds, newest first.
+
+    Raises:
+        Refusal: `invalid_cursor`.
+    """
+    query = sa.select(REFUND)
+    if state is not None:
+        query = query.where(REFUND.c.state == state)
+    if order_id is not None:
+        query = query.where(REFUND.c.order_id == order_id)
+    rows, following = page(reader, query, REFUND.c.id, limit, cursor)
+    return [_refund(row) for row in rows], following
 
 
 def move_refund(transaction: Transaction, refund_id: str, target: RefundState, **values: Any) -> bool:

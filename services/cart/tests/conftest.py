@@ -101,6 +101,7 @@ class Bus:
         self.taken_back: dict[str, dict[str, Any]] = {}
         self.given_back: dict[str, dict[str, Any]] = {}
         self.in_use = 0
+        self.money_only = False
         #: what credits does: taken, down, dies_after; what payments does with a refund: succeeded, failed, processing,
         #: lost (gives back, but the answer is lost), down, dies_after
         self.credits = "taken"
@@ -269,25 +270,28 @@ class Bus:
             raise unavailable()
         return self.intents[order_id]
 
-    def _take_back_order(self, refund_id: str, order_id: str, claimed: str) -> dict[str, Any]:
+    def _take_back_order(
+        self, refund_id: str, order_id: str, claimed: str, lines: list[dict[str, Any]] | None = None
+    ) -> dict[str, Any]:
+        brought = 120 if lines is None else sum(line["credits"] for line in lines)
         if self.credits == "down":
             raise unavailable()
         if self.in_use and claimed == "refuse":
             raise Refusal(Kind.CONFLICT, "credits_in_use", "Decide.", extra={"claimed": self.in_use, "spent": 0})
-        said = {"taken_back": 120 - self.in_use, "claimed": self.in_use, "spent": 0, "expired": 0}
+        said = {"taken_back": brought - self.in_use, "claimed": self.in_use, "spent": 0, "expired": 0}
         self.taken_back.setdefault(refund_id, {"refund_id": refund_id, "order_id": order_id, **said})
         if self.credits == "dies_after":
             raise Crash
         return self.taken_back[refund_id]
 
     def _refund(self, refund_id: str, order_id: str, amount: dict[str, Any], reason: str) -> dict[str, Any]:
-        assert refund_id in self.taken_back, "money before credits"
+        assert self.money_only or refund_id in self.taken_back, "money before credits"
         if self.refunds == "down":
             raise unavailable()
-        state = self.refunds if self.refunds in ("failed", "processing") else "succeeded"
+        state = self.refunds if self.refunds in ("failed", "processing", "awaiting_payout") else "succeeded"
         code = "charge_disputed" if state == "failed" else None
         said = {"refund_id": refund_id, "order_id": order_id, "state": state, "amount": amount, "failure_code": code}
-        if state == "processing":
+        if state in ("processing", "awaiting_payout"):
             return said
         self.given_back.setdefault(refund_id, said)
         if self.refunds == "dies_after":

@@ -68,6 +68,7 @@ def test_a_refund_takes_the_credits_back_and_gives_the_money_back(shop_on_both: 
         "reason": "Bought twice", "claimed": "refuse", "requested_by": "usr_fay",
         "credits": {"taken_back": 120, "claimed": 0, "spent": 0, "expired": 0},
         "requested_at": "2026-11-22T12:00:00.000Z", "ended_at": "2026-11-22T12:00:00.000Z", "failure_code": None,
+        "lines": None, "money_only": False, "left": {"amount_minor": 0, "currency": "USD"}, "approved_by": None,
     }  # fmt: skip
     seen = get_order(shop.app, shop.buyer, order["id"])
     assert (seen["state"], seen["payment"]["state"]) == ("refunded", "refunded")

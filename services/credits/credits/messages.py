@@ -229,12 +229,23 @@ class GiveBackHold(RequestSchema):
     memo = PlainString(required=True, max_length=200)
 
 
+class CreditsOfLine(RequestSchema):
+    """Some credits that a line of an order brought."""
+
+    line_id = PlainString(required=True, max_length=64)
+    credits = StrictInteger(required=True, validate=validate.Range(min=1))
+
+
 class TakeBackOrder(RequestSchema):
     """All that an order brought, to take back for a refund."""
 
     refund_id = PlainString(required=True, max_length=64)
     order_id = PlainString(required=True, max_length=64)
     claimed = _string(validate=validate.OneOf(["refuse", "refund_anyway"]))
+    #: Only so many credits of these lines; all that the order brought without it.
+    lines = fields.List(
+        fields.Nested(CreditsOfLine), allow_none=True, load_default=None, validate=validate.Length(min=1, max=100)
+    )
 
 
 class OrderFactsPage(RequestSchema):

@@ -172,9 +172,14 @@ class Desk:
         return adjust_credits(self.app, caller, idempotency_key=key, credits=credits, **request)
 
     def take_back(
-        self, order_id: str = "ord_1", claimed: str = "refuse", refund_id: str = "rfd_1", caller: Identity | None = None
+        self,
+        order_id: str = "ord_1",
+        claimed: str = "refuse",
+        refund_id: str = "rfd_1",
+        caller: Identity | None = None,
+        lines: Any = None,
     ) -> dict[str, Any]:
-        return take_back_order(self.app, caller, refund_id=refund_id, order_id=order_id, claimed=claimed)
+        return take_back_order(self.app, caller, refund_id=refund_id, order_id=order_id, claimed=claimed, lines=lines)
 
     def balance(self, caller: Identity = ACME) -> int:
         return int(get_balance(self.app, caller)["balance"])

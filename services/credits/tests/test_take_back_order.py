@@ -175,3 +175,74 @@ def test_two_refunds_at_once_take_back_once(desk, order):
         )
     assert outcomes == ["already_taken_back", "done"]
     assert desk.balance() == 50
+
+
+# --- some of it ---
+
+
+def of(line_id, credits):
+    return {"line_id": line_id, "credits": credits}
+
+
+def test_some_lines_are_taken_back_and_then_the_rest(desk, order):
+    assert desk.take_back(lines=[of("lin_a", 40), of("lin_b", 300)]) == {
+        "refund_id": "rfd_1", "order_id": "ord_1", "taken_back": 340, "claimed": 0, "spent": 0, "expired": 0,
+    }  # fmt: skip
+    assert desk.take_back(lines=[of("lin_a", 40), of("lin_b", 300)])["taken_back"] == 340
+    assert (desk.balance(), states(desk)) == (110, ["issued", "recalled"])
+    assert sorted(became(desk)) == [(50, 0, 50), (100, 40, 60), (300, 0, 300), (300, 300, 0)]
+    assert desk.take_back(refund_id="rfd_2")["taken_back"] == 360
+    assert (desk.balance(), states(desk)) == (50, ["recalled", "recalled"])
+    assert refusal_of(lambda: desk.take_back(refund_id="rfd_3", lines=[of("lin_a", 1)])).code == "already_taken_back"
+    assert reconcile(desk.app) == []
+
+
+def test_unclaimed_cards_of_a_line_come_first_and_claimed_ones_need_a_decision(desk, order):
+    _, number, code = order[0]
+    desk.claim(number, code)
+    assert desk.take_back(lines=[of("lin_b", 300)])["taken_back"] == 300
+    refused = refusal_of(lambda: desk.take_back(refund_id="rfd_2", lines=[of("lin_b", 300)]))
+    assert (refused.code, refused.extra) == ("credits_in_use", {"claimed": 300, "spent": 0})
+    reply = desk.take_back(refund_id="rfd_2", lines=[of("lin_b", 300)], claimed="refund_anyway")
+    assert (reply["taken_back"], reply["claimed"], desk.balance(desk.bolt)) == (0, 300, 300)
+    assert reconcile(desk.app) == []
+
+
+def test_spent_credits_of_a_line_need_a_decision(desk, order):
+    desk.spend(120)  # 50 of the other order, 70 of this one
+    assert refusal_of(lambda: desk.take_back(lines=[of("lin_a", 100)])).extra == {"claimed": 0, "spent": 70}
+    assert desk.take_back(lines=[of("lin_a", 30)])["taken_back"] == 30
+    reply = desk.take_back(refund_id="rfd_2", lines=[of("lin_a", 70)], claimed="refund_anyway")
+    assert (reply["taken_back"], reply["spent"], desk.balance()) == (0, 70, 0)
+
+
+def test_a_card_cannot_be_taken_back_in_part(desk, order):
+    assert refusal_of(lambda: desk.take_back(lines=[of("lin_b", 200)])).code == "card_not_divisible"
+    assert states(desk) == ["issued", "issued"]
+
+
+def test_some_of_it_against_a_claim_has_one_winner(postgres_desk, line):
+    desk = postgres_desk
+    for number in range(6):
+        order_id, line_id = f"ord_{number}", f"lin_{number}"
+        desk.pay(line(line_id, credits=300, to="support_card"), order_id=order_id)
+        card = desk.events("credits.card_issued.v1")[-1]
+        code = desk.mails.open(card["sealed_code"])
+
+        def outcome(call):
+            try:
+                call()
+            except Refusal as refusal:
+                return refusal.code
+            return "won"
+
+        with ThreadPoolExecutor(2) as pool:
+            claim = pool.submit(outcome, lambda card=card, code=code: desk.claim(card["number"], code))
+            part = pool.submit(
+                outcome,
+                lambda order_id=order_id, line_id=line_id, number=number: desk.take_back(
+                    refund_id=f"rfd_{number}", order_id=order_id, lines=[of(line_id, 300)]
+                ),
+            )
+        assert {claim.result(), part.result()} in ({"won", "credits_in_use"}, {"won", "card_not_claimable"})
+    assert reconcile(desk.app) == []

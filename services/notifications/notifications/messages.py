@@ -229,6 +229,8 @@ class OrderRefunded(TolerantSchema):
     amount = money(required=True, unknown=EXCLUDE)
     payment = fields.Nested(Payment, required=True)
     credits = fields.Nested(RefundedCredits, required=True)
+    #: What is left of what was paid; missing from stores of before, which gave all of it back.
+    left = money(allow_none=True, load_default=None, unknown=EXCLUDE)
 
 
 class TicketEvent(TolerantSchema):

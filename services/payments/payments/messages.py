@@ -185,6 +185,7 @@ class ListReview(RequestSchema):
 
     reason = fields.String(allow_none=True, load_default=None, validate=validate.OneOf([str(each) for each in Reason]))
     order_id = PlainString(allow_none=True, load_default=None, max_length=64)
+    settled = fields.Boolean(allow_none=True, load_default=None, truthy={True}, falsy={False})
     limit = StrictInteger(load_default=20, validate=validate.Range(min=1, max=100))
     cursor = fields.String(allow_none=True, load_default=None, validate=validate.Length(max=200))
 
@@ -213,6 +214,39 @@ class RefundRequest(RequestSchema):
     order_id = PlainString(required=True, max_length=64)
     amount = fields.Nested(AmountSchema, required=True)
     reason = PlainString(required=True, max_length=400)
+
+
+class RecordPayout(RequestSchema):
+    """Money that was sent by bank for a refund."""
+
+    idempotency_key = fields.String(required=True, validate=validate.Length(min=1, max=255))
+    refund_id = PlainString(required=True, max_length=64)
+    bank_reference = PlainString(required=True, max_length=64)
+    paid_on = fields.Date(required=True, format="iso")
+
+
+class ListPayouts(RequestSchema):
+    """A page of payouts, for staff."""
+
+    state = fields.String(allow_none=True, load_default=None, validate=validate.OneOf(["waiting", "paid"]))
+    limit = StrictInteger(load_default=20, validate=validate.Range(min=1, max=100))
+    cursor = fields.String(allow_none=True, load_default=None, validate=validate.Length(max=200))
+
+
+class SettleSurplus(RequestSchema):
+    """Send a surplus back, or use it for another order."""
+
+    idempotency_key = fields.String(required=True, validate=validate.Length(min=1, max=255))
+    id = PlainString(required=True, max_length=64)
+    order_id = PlainString(allow_none=True, load_default=None, max_length=64)
+    bank_reference = PlainString(allow_none=True, load_default=None, max_length=64)
+    paid_on = fields.Date(allow_none=True, load_default=None, format="iso")
+
+    @validates_schema
+    def _one_way(self, data: dict[str, Any], **_: Any) -> None:
+        sent = data["bank_reference"] is not None and data["paid_on"] is not None
+        if sent == (data["order_id"] is not None) or (data["bank_reference"] is None) != (data["paid_on"] is None):
+            raise ValidationError("Say either order_id, or bank_reference and paid_on.", "order_id")
 
 
 class OrderFactsPage(RequestSchema):
@@ -359,6 +393,8 @@ class Surplus(TolerantSchema):
     amount = fields.Nested(AmountSchema, required=True)
     noted_at = _moment()
     organization_id = fields.String(required=True)
+    #: `returned` or `used`; null until it is settled.
+    settlement = fields.String(required=True, allow_none=True)
     receipt = fields.Nested(ReceiptSchema, required=True)
 
 
@@ -369,12 +405,56 @@ class ReviewList(TolerantSchema):
     next = fields.String(required=True, allow_none=True)
 
 
+class PayoutSchema(TolerantSchema):
+    """Money that staff send, or have sent, by bank."""
+
+    id = fields.String(required=True)
+    kind = fields.String(required=True, validate=validate.OneOf(["refund", "surplus"]))
+    order_id = fields.String(required=True)
+    order_number = fields.String(required=True)
+    organization_id = fields.String(required=True)
+    amount = fields.Nested(AmountSchema, required=True)
+    reason = fields.String(required=True)
+    state = fields.String(required=True, validate=validate.OneOf(["waiting", "paid"]))
+    bank_reference = fields.String(required=True, allow_none=True)
+    paid_on = fields.String(required=True, allow_none=True, metadata={"format": "date"})
+    recorded_by = fields.String(required=True, allow_none=True)
+    recorded_at = fields.String(required=True, allow_none=True, metadata={"format": "date-time"})
+
+
+class PaidOutReply(TolerantSchema):
+    """The payout that was recorded."""
+
+    payout = fields.Nested(PayoutSchema, required=True)
+    replayed = fields.Boolean(required=True)
+
+
+class PayoutList(TolerantSchema):
+    """A page of payouts, newest first."""
+
+    items = fields.List(fields.Nested(PayoutSchema), required=True)
+    next = fields.String(required=True, allow_none=True)
+
+
+class SettledReply(TolerantSchema):
+    """What became of a surplus, and how far the order that it was used for is paid with it."""
+
+    surplus_id = fields.String(required=True)
+    settlement = fields.String(required=True, validate=validate.OneOf(["returned", "used"]))
+    order_id = fields.String(required=True, allow_none=True)
+    payment = fields.Nested(ProgressSchema, required=True, allow_none=True)
+    replayed = fields.Boolean(required=True)
+
+
 class RefundReply(TolerantSchema):
     """How far giving back has come."""
 
     refund_id = fields.String(required=True)
     order_id = fields.String(required=True)
-    state = fields.String(required=True, validate=validate.OneOf([str(state) for state in RefundState]))
+    #: `awaiting_payout`: it came by wire or check, and staff must send it.
+    state = fields.String(
+        required=True, validate=validate.OneOf([*(str(state) for state in RefundState), "awaiting_payout"])
+    )
     amount = fields.Nested(AmountSchema, required=True)
     failure_code = fields.String(required=True, allow_none=True)
 
@@ -783,6 +863,12 @@ _FOR_ORDER = {
     "method": "card",
     "payer": {"organization_id": "org_acme", "user_id": "usr_ada", "email": "ada@acme.example"},
 }
+_PAYOUT = {
+    "id": _REFUND, "kind": "refund", "order_id": _ORDER, "order_number": "PC-2026-000123",
+    "organization_id": "org_acme", "amount": _AMOUNT, "reason": "Bought twice by mistake", "state": "paid",
+    "bank_reference": "OUT-0017", "paid_on": "2026-12-01", "recorded_by": "usr_fay",
+    "recorded_at": "2026-12-01T09:30:00.000Z",
+}  # fmt: skip
 _METHOD = {
     "id": "pm_01KB0000000000000000000006", "brand": "visa", "last4": "4242", "exp_month": 12, "exp_year": 2030,
     "expired": False, "default": True, "created_at": "2026-11-22T12:00:00.000Z",
@@ -923,7 +1009,7 @@ RPC_EXAMPLES: dict[str, dict[str, Any]] = {
         "reply": {"order_ids": ["ord_01KAMR3Z5T8XQ0V7M2N4P6R8S0"]},
     },
     "list_review": {
-        "request": {"reason": "order_cancelled", "order_id": _ORDER, "limit": 20, "cursor": None},
+        "request": {"reason": "order_cancelled", "order_id": _ORDER, "settled": False, "limit": 20, "cursor": None},
         "reply": {
             "items": [
                 {
@@ -932,6 +1018,7 @@ RPC_EXAMPLES: dict[str, dict[str, Any]] = {
                     "amount": _usd(7000),
                     "noted_at": "2026-12-22T12:00:00.000Z",
                     "organization_id": "org_acme",
+                    "settlement": None,
                     "receipt": _RECEIPT,
                 }
             ],
@@ -941,6 +1028,35 @@ RPC_EXAMPLES: dict[str, dict[str, Any]] = {
     "get_intent": {
         "request": {"order_id": _ORDER},
         "reply": {**_REPLY, "state": "failed", "decline": _DECLINE, "card": None},
+    },
+    "record_payout": {
+        "request": {
+            "idempotency_key": "1f0e3dad",
+            "refund_id": _REFUND,
+            "bank_reference": "OUT-0017",
+            "paid_on": "2026-12-01",
+        },
+        "reply": {"payout": _PAYOUT, "replayed": False},
+    },
+    "list_payouts": {
+        "request": {"state": "paid", "limit": 20, "cursor": None},
+        "reply": {"items": [_PAYOUT], "next": None},
+    },
+    "settle_surplus": {
+        "request": {
+            "idempotency_key": "1f0e3dae",
+            "id": "srp_01KB0000000000000000000004",
+            "order_id": _ORDER,
+            "bank_reference": None,
+            "paid_on": None,
+        },
+        "reply": {
+            "surplus_id": "srp_01KB0000000000000000000004",
+            "settlement": "used",
+            "order_id": _ORDER,
+            "payment": _PROGRESS,
+            "replayed": False,
+        },
     },
     "refund": {
         "request": {"refund_id": _REFUND, "order_id": _ORDER, "amount": _AMOUNT, "reason": "Bought twice by mistake"},

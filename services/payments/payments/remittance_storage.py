@@ -18,6 +18,7 @@ from payments.domain.states import ENTERED_FROM, RefundState, State
 from payments.storage import ATTEMPT, INTENT, METADATA, REFUND, sum_of_refunds
 
 _COMPLETES = sa.text("completes")
+_SENT = sa.text("state = 'paid'")
 _REASONS = ", ".join(f"'{reason}'" for reason in Reason)
 
 INSTRUCTIONS = sa.Table(
@@ -76,6 +77,47 @@ SURPLUS = sa.Table(
     sa.Column("noted_at", UtcDateTimeColumn, nullable=False),
     sa.CheckConstraint("amount_minor > 0", name="payment_surplus_amount_positive"),
     sa.CheckConstraint(f"reason IN ({_REASONS})", name="payment_surplus_reason"),
+)
+
+PAYOUT = sa.Table(
+    "payout",
+    METADATA,
+    sa.Column("id", sa.String(64), primary_key=True),  # the refund's, or the surplus'
+    sa.Column("intent_id", sa.String(64), sa.ForeignKey(INTENT.c.id), nullable=False),
+    sa.Column("kind", sa.String(10), nullable=False),
+    sa.Column("amount_minor", sa.BigInteger, nullable=False),
+    sa.Column("reason", sa.String(400), nullable=False),
+    sa.Column("state", sa.String(10), nullable=False),
+    sa.Column("bank_reference", sa.String(64)),
+    sa.Column("bank_key", sa.String(200)),
+    sa.Column("paid_on", sa.Date),
+    sa.Column("recorded_by", sa.String(64)),
+    sa.Column("recorded_at", UtcDateTimeColumn),
+    sa.Column("created_at", UtcDateTimeColumn, nullable=False),
+    sa.CheckConstraint("amount_minor > 0", name="payout_amount_positive"),
+    sa.CheckConstraint("kind IN ('refund', 'surplus')", name="payout_kind"),
+    sa.CheckConstraint("state IN ('waiting', 'paid')", name="payout_state"),
+    sa.CheckConstraint(
+        "(state = 'paid') = (bank_reference IS NOT NULL AND bank_key IS NOT NULL AND paid_on IS NOT NULL"
+        " AND recorded_by IS NOT NULL AND recorded_at IS NOT NULL)",
+        name="payout_paid_is_proven",
+    ),
+    sa.Index("payout_intent", "intent_id"),
+    # one movement on the bank's statement is one payout, whoever records it how often
+    sa.Index("payout_bank_reference", "bank_key", unique=True, sqlite_where=_SENT, postgresql_where=_SENT),
+)
+
+#: What became of a surplus: each is settled once.
+SURPLUS_SETTLEMENT = sa.Table(
+    "surplus_settlement",
+    METADATA,
+    sa.Column("surplus_id", sa.String(64), sa.ForeignKey(SURPLUS.c.id), primary_key=True),
+    sa.Column("how", sa.String(10), nullable=False),
+    sa.Column("order_id", sa.String(64)),  # that it was used for
+    sa.Column("settled_by", sa.String(64), nullable=False),
+    sa.Column("settled_at", UtcDateTimeColumn, nullable=False),
+    sa.CheckConstraint("how IN ('returned', 'used')", name="surplus_settlement_how"),
+    sa.CheckConstraint("(how = 'used') = (order_id IS NOT NULL)", name="surplus_settlement_order"),
 )
 
 _INTENT_COLUMNS = [
@@ -255,9 +297,9 @@ def receipts_without_surplus(tx: Transaction, intent_id: str) -> Sequence[Row]:
 
 
 def page_of_surplus(
-    reader: Reader, reason: str | None, order_id: str | None, limit: int, cursor: str | None
+    reader: Reader, reason: str | None, order_id: str | None, settled: bool | None, limit: int, cursor: str | None
 ) -> tuple[Sequence[Row], str | None]:
-    """One page of money that had nothing to pay for, newest first.
+    """One page of money that had nothing to pay for, newest first; settled or not, or all of it.
 
     Raises:
         Refusal: `invalid_cursor`.
@@ -265,10 +307,13 @@ def page_of_surplus(
     receipt = [RECEIPT.c[name] for name in ("method", "bank_reference", "received_on", "recorded_by", "recorded_at")]
     intent = [INTENT.c[name] for name in ("order_id", "order_number", "organization_id")]
     query = (
-        sa.select(SURPLUS, RECEIPT.c.amount_minor.label("received_minor"), *receipt, *intent)
+        sa.select(SURPLUS, RECEIPT.c.amount_minor.label("received_minor"), SURPLUS_SETTLEMENT.c.how, *receipt, *intent)
         .join(RECEIPT, RECEIPT.c.id == SURPLUS.c.receipt_id)
         .join(INTENT, INTENT.c.id == RECEIPT.c.intent_id)
+        .outerjoin(SURPLUS_SETTLEMENT, SURPLUS_SETTLEMENT.c.surplus_id == SURPLUS.c.id)
     )
+    if settled is not None:
+        query = query.where(SURPLUS_SETTLEMENT.c.how.is_not(None) if settled else SURPLUS_SETTLEMENT.c.how.is_(None))
     if reason is not None:
         query = query.where(SURPLUS.c.reason == reason)
     if order_id is not None:
@@ -293,8 +338,12 @@ def page_of_intents(reader: Reader, limit: int, cursor: str | None) -> tuple[Seq
         .join(RECEIPT, RECEIPT.c.id == SURPLUS.c.receipt_id)
         .where(RECEIPT.c.intent_id == INTENT.c.id)
     )
+    sent = sa.select(sa.func.coalesce(sa.func.sum(PAYOUT.c.amount_minor), 0)).where(
+        PAYOUT.c.intent_id == INTENT.c.id, PAYOUT.c.kind == "refund", PAYOUT.c.state == "paid"
+    )
     query = sa.select(
         INTENT,
+        sent.scalar_subquery().label("sent_back"),
         captures.scalar_subquery().label("captures"),
         completions.scalar_subquery().label("completions"),
         received.scalar_subquery().label("received"),

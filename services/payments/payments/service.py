@@ -33,11 +33,13 @@ from payments.use_cases.order_facts import order_facts
 from payments.use_cases.order_steps import order_steps
 from payments.use_cases.pay_by_card import pay_by_card
 from payments.use_cases.receive_webhook import receive_webhook
+from payments.use_cases.record_payout import list_payouts, record_payout
 from payments.use_cases.record_receipt import record_receipt
 from payments.use_cases.refund import refund
 from payments.use_cases.save_payment_method import save_payment_method, settle_payment_methods
 from payments.use_cases.settle_payments import settle_payments
 from payments.use_cases.settle_refunds import settle_refunds
+from payments.use_cases.settle_surplus import settle_surplus
 from payments.use_cases.void import void
 
 
@@ -121,6 +123,21 @@ class PaymentsService(Service):
     def find_orders(self, call: Call) -> dict[str, Any]:
         """Orders by what stands on a statement; for staff."""
         return find_orders(self.app, call.caller, **call.data)
+
+    @rpc(request=messages.SettleSurplus(), reply=messages.SettledReply())
+    def settle_surplus(self, call: Call) -> dict[str, Any]:
+        """That money is sent back, or pays for another order; for staff."""
+        return settle_surplus(self.app, call.caller, **call.data)
+
+    @rpc(request=messages.RecordPayout(), reply=messages.PaidOutReply())
+    def record_payout(self, call: Call) -> dict[str, Any]:
+        """Money was sent by bank for a refund; for staff."""
+        return record_payout(self.app, call.caller, **call.data)
+
+    @rpc(request=messages.ListPayouts(), reply=messages.PayoutList())
+    def list_payouts(self, call: Call) -> dict[str, Any]:
+        """Money to be sent by bank, or sent; for staff."""
+        return list_payouts(self.app, call.caller, **call.data)
 
     @rpc(request=messages.GetIntent(), reply=messages.IntentReply(), anonymous=True)
     def get_intent(self, call: Call) -> dict[str, Any]:

@@ -34,7 +34,7 @@ _NEXT: Mapping[State, frozenset[State]] = {
     State.AWAITING_PAYMENT: frozenset({State.PENDING_PAYMENT, State.PAID, State.CANCELLED}),
     State.PAID: frozenset({State.FULFILLED, State.REFUNDED, State.PARTIALLY_REFUNDED}),
     State.FULFILLED: frozenset({State.REFUNDED, State.PARTIALLY_REFUNDED}),
-    State.PARTIALLY_REFUNDED: frozenset({State.REFUNDED}),
+    State.PARTIALLY_REFUNDED: frozenset({State.REFUNDED, State.PARTIALLY_REFUNDED}),
     State.CANCELLED: frozenset(),
     State.REFUNDED: frozenset(),
     State.OPEN: frozenset({State.CONVERTED, State.EXPIRED, State.CANCELLED}),

@@ -23,10 +23,10 @@ def order_facts(app: App, caller: Identity, *, limit: int, cursor: str | None) -
     with app.database.reading() as reader:
         orders, following = storage.page_of_orders(reader, None, {"kind": ORDER}, limit, cursor)
         refunds = storage.refunds_of(reader, [order.id for order in orders])
-    return {"items": [_facts(order, refunds.get(order.id)) for order in orders], "next": following}
+    return {"items": [_facts(order, refunds.get(order.id, [])) for order in orders], "next": following}
 
 
-def _facts(order: Order, refund: Refund | None) -> dict[str, Any]:
+def _facts(order: Order, refunds: list[Refund]) -> dict[str, Any]:
     return {
         "order_id": order.id,
         "number": order.number,
@@ -35,7 +35,8 @@ def _facts(order: Order, refund: Refund | None) -> dict[str, Any]:
         "payment_method": order.payment_method,
         "total": order.total.as_dict(),
         "problem": order.problem,
-        "refund": None if refund is None else _refund_facts(refund),
+        "refund": _refund_facts(refunds[-1]) if refunds else None,
+        "refunds": [_refund_facts(refund) for refund in refunds],
         "lines": [
             {
                 "line_id": line.id,

@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 Answer = dict[str, Any]
 #: What payments says of a refund that it has given back.
-SUCCEEDED, FAILED = "succeeded", "failed"
+SUCCEEDED, FAILED, PAYOUT = "succeeded", "failed", "awaiting_payout"
 
 
 class UnknownRefundError(Exception):
@@ -68,9 +68,11 @@ def end_refund(app: App, refund_id: str, outcome: tuple[str, str | None]) -> Ans
     Returns:
         The answer kept under its Idempotency-Key; None if it is not known yet.
     """
-    if outcome[0] not in (SUCCEEDED, FAILED):
+    if outcome[0] not in (SUCCEEDED, FAILED, PAYOUT):
         return None
     with app.database.transaction() as transaction:
+        if outcome[0] == PAYOUT:
+            return _await_payout(transaction, refund_id)
         return _end(transaction, refund_id, outcome)
 
 
@@ -100,9 +102,19 @@ def _end(transaction: Transaction, refund_id: str, outcome: tuple[str, str | Non
     return _done(transaction, refund) if succeeded else _failed(transaction, refund)
 
 
+def _await_payout(transaction: Transaction, refund_id: str) -> Answer | None:
+    """A person goes on with it; whoever asked is told so."""
+    moved = storage.move_refund(transaction, refund_id, RefundState.AWAITING_PAYOUT)
+    refund = _existing(storage.read_refund(transaction, refund_id), refund_id)
+    if not moved:
+        return storage.answer_of_refund(transaction, refund)
+    return _keep_answer(transaction, refund, {"refund": refund_view(refund), "status": 202})
+
+
 def _done(transaction: Transaction, refund: Refund) -> Answer:
     order = storage.read_order(transaction, refund.order_id)
-    if order is None or not storage.could_move_order(transaction, refund.order_id, State.REFUNDED):
+    target = State.PARTIALLY_REFUNDED if refund.left_minor else State.REFUNDED
+    if order is None or not storage.could_move_order(transaction, refund.order_id, target):
         raise RuntimeError(f"order {refund.order_id} and refund {refund.id} contradict each other")
     transaction.emit(ORDER_REFUNDED, refunded_event(order, refund))
     return _keep_answer(transaction, refund, {"refund": refund_view(refund)})

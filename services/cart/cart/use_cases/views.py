@@ -26,6 +26,7 @@ _PAYMENT_STATES = {
     State.AWAITING_PAYMENT: "requires_action",
     State.CANCELLED: "failed",
     State.REFUNDED: "refunded",
+    State.PARTIALLY_REFUNDED: "partially_refunded",
 }
 #: Of a quote, in whatever state: nothing is paid for it.
 _NOT_DUE = "not_due"
@@ -82,7 +83,11 @@ def refund_view(refund: Refund) -> dict[str, Any]:
         "reason": refund.reason,
         "claimed": refund.claimed,
         "credits": _credits(refund),
+        "lines": _refunded_lines(refund),
+        "money_only": refund.money_only,
+        "left": Money(refund.left_minor, refund.currency).as_dict(),
         "requested_by": refund.requested_by,
+        "approved_by": refund.approved_by,
         "requested_at": rfc3339(refund.requested_at),
         "ended_at": _moment(refund.ended_at),
         "failure_code": refund.failure_code,
@@ -101,7 +106,16 @@ def refunded_event(order: Order, refund: Refund) -> dict[str, Any]:
         "amount": refund.amount.as_dict(),
         "payment": _paid_with(order),
         "credits": _credits(refund),
+        "left": Money(refund.left_minor, refund.currency).as_dict(),
+        "lines": _refunded_lines(refund),
     }
+
+
+def _refunded_lines(refund: Refund) -> list[dict[str, Any]] | None:
+    """Pieces of which lines; None for the rest of the order, or for money only."""
+    if refund.lines is None:
+        return None
+    return [{"line_id": line["line_id"], "quantity": line["quantity"]} for line in refund.lines]
 
 
 def quote_event(quote: Order) -> dict[str, Any]:

@@ -125,6 +125,20 @@ REVERSED_ORDER = sa.Table(
     sa.Column("reversed_at", UtcDateTimeColumn, nullable=False),
 )
 
+#: What was taken back for refunds of some lines of an order.
+REVERSED_PART = sa.Table(
+    "reversed_part",
+    METADATA,
+    sa.Column("refund_id", sa.String(64), primary_key=True),
+    sa.Column("order_id", sa.String(64), nullable=False),
+    sa.Column("taken_back", sa.BigInteger, nullable=False),
+    sa.Column("claimed", sa.BigInteger, nullable=False),
+    sa.Column("spent", sa.BigInteger, nullable=False),
+    sa.Column("expired", sa.BigInteger, nullable=False),
+    sa.Column("reversed_at", UtcDateTimeColumn, nullable=False),
+    sa.Index("reversed_part_order", "order_id"),
+)
+
 #: The orders that were credited, once each, with what later events say about them.
 CREDITED_ORDER = sa.Table(
     "credited_order",

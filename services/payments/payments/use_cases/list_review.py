@@ -13,7 +13,14 @@ if TYPE_CHECKING:
 
 
 def list_review(
-    app: App, caller: Identity, *, reason: str | None, order_id: str | None, limit: int, cursor: str | None
+    app: App,
+    caller: Identity,
+    *,
+    reason: str | None,
+    order_id: str | None,
+    settled: bool | None = None,
+    limit: int,
+    cursor: str | None,
 ) -> dict[str, Any]:
     """A page of it, newest first.
 
@@ -22,5 +29,5 @@ def list_review(
     """
     caller.require("finance", "support", "superuser")
     with app.database.reading() as reader:
-        rows, following = remittance_storage.page_of_surplus(reader, reason, order_id, limit, cursor)
+        rows, following = remittance_storage.page_of_surplus(reader, reason, order_id, settled, limit, cursor)
     return {"items": [surplus_view(row) for row in rows], "next": following}

@@ -32,7 +32,7 @@ def order_facts(app: App, caller: Identity, *, limit: int, cursor: str | None) -
                 "captures": row["captures"] + row["completions"],
                 "received": _money(row["received"], row),
                 "surplus": _money(row["surplus"], row),
-                "refunded_minor": row["refunded_minor"],
+                "refunded_minor": row["refunded_minor"] + int(row["sent_back"]),
             }
             for row in rows
         ],

@@ -82,13 +82,13 @@ def record_receipt(
         if received_on > tx.now.date() + timedelta(days=1):
             raise invalid("received_on_in_the_future", "Money cannot have come in the future.", "received_on")
         intent = _lock(tx, reference, order_id)
-        _check(intent, amount)
+        check_receivable(intent, amount)
         receipt = {
             "id": new_id("rct"), "intent_id": intent["id"], "method": method, "bank_reference": bank_reference,
             "bank_key": bank_key(bank_reference), **amount, "received_on": received_on, "completes": False,
             "recorded_by": caller.user_id, "recorded_at": tx.now,
         }  # fmt: skip
-        answer = _record(app, tx, intent, receipt)
+        answer = record_locked(app, tx, intent, receipt)
         tx.audit(
             caller, "receipt.recorded", intent["order_id"], intent["organization_id"], receipt_id=receipt["id"],
             method=method, amount=amount, bank_reference=bank_reference, received_on=received_on,
@@ -110,7 +110,12 @@ def _lock(tx: Transaction, reference: str | None, order_id: str | None) -> dict[
     return dict(intent)
 
 
-def _check(intent: Mapping[str, Any], amount: Mapping[str, Any]) -> None:
+def check_receivable(intent: Mapping[str, Any], amount: Mapping[str, Any]) -> None:
+    """Refuse money that cannot be recorded for a locked intent just now.
+
+    Raises:
+        Refusal: `currency_differs`; `payment_under_way`.
+    """
     if amount["currency"] != intent["currency"]:
         raise invalid("currency_differs", f"This order is in {intent['currency']}.", "amount.currency")
     if intent["state"] == State.PROCESSING:
@@ -119,7 +124,8 @@ def _check(intent: Mapping[str, Any], amount: Mapping[str, Any]) -> None:
         )
 
 
-def _record(app: App, tx: Transaction, intent: dict[str, Any], receipt: dict[str, Any]) -> dict[str, Any]:
+def record_locked(app: App, tx: Transaction, intent: dict[str, Any], receipt: dict[str, Any]) -> dict[str, Any]:
+    """Record a receipt for a locked intent, and complete that or set something aside; the receipt and the progress."""
     awaited = remittance_storage.find_instructions(tx, intent["order_id"])
     if awaited is not None and awaited["expires_at"] <= tx.now and end_overdue(tx, intent):
         intent["state"] = State.FAILED

@@ -76,6 +76,7 @@ def surplus_view(surplus: Row) -> dict[str, Any]:
         "amount": _money(surplus["amount_minor"], surplus["currency"]),
         "noted_at": rfc3339(surplus["noted_at"]),
         "organization_id": surplus["organization_id"],
+        "settlement": surplus["how"],
         "receipt": receipt_view({**surplus, "id": surplus["receipt_id"], "amount_minor": surplus["received_minor"]}),
     }
 
