@@ -258,6 +258,12 @@ class CartQuery(RequestSchema):
     billing_address_id = PlainString(max_length=64)
 
 
+class AlertThreshold(RequestSchema):
+    """Below which balance to send a mail; null: none."""
+
+    threshold = StrictInteger(required=True, allow_none=True, validate=validate.Range(min=1, max=_MOST_CREDITS))
+
+
 class CardQuery(PageQuery):
     """The cards that your organisation bought, or those it claimed; all, or those in one state."""
 

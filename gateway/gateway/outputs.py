@@ -501,6 +501,35 @@ class Entry(Schema):
     )
 
 
+class BalanceAlert(Schema):
+    """Below which balance a mail is sent, and to whom; null: none."""
+
+    threshold = _maybe(_NUMBER)
+    email = _maybe(_TEXT)
+
+
+class FoundBreak(Schema):
+    """A place where the store is not as it must be."""
+
+    rule = _TEXT(required=True)
+    subject = _TEXT(required=True)
+    expected = _NUMBER(required=True)
+    found = _NUMBER(required=True)
+
+
+class Reconciliation(Schema):
+    """What a reconciliation of the whole store has found."""
+
+    id = _TEXT(required=True)
+    began_at = _WHEN(required=True)
+    ended_at = _WHEN(required=True)
+    looked_at = fields.Dict(keys=_TEXT(), values=_NUMBER(), required=True)
+    breaks_count = _NUMBER(required=True)
+    breaks = fields.List(
+        fields.Nested(FoundBreak), required=True, metadata={"description": "The first 200; none when all is well"}
+    )
+
+
 class TracedCard(Schema):
     """The card that credits came on."""
 

@@ -215,6 +215,11 @@ INTENT = {
     "intent_id": "pay_1", "order_id": "ord_1", "method": "card", "state": "captured", "decline": None,
     "card": {"brand": "visa", "last4": "4242"}, "instructions": None, "next_action": None,
 }  # fmt: skip
+RECONCILED = {
+    "id": "rec_1", "began_at": "2026-11-24T12:00:00.000Z", "ended_at": "2026-11-24T12:01:00.000Z",
+    "looked_at": {"orders": 12}, "breaks_count": 1,
+    "breaks": [{"rule": "paid_line_is_bound", "subject": "ord_1 lin_1", "expected": 1, "found": 0}],
+}  # fmt: skip
 TRACE = {
     "organization_id": "org_acme",
     "entry": {**ENTRY, "id": "ltx_2", "kind": "spend", "amount": -30, "expires_at": None},
@@ -301,6 +306,9 @@ REPLIES: dict[str, Any] = {
     },
     "credits.list_entries": page_of(ENTRY),
     "credits.list_cards": page_of(CARD),
+    "credits.get_alert": {"threshold": 60, "email": "ada@acme.example"},
+    "credits.set_alert": {"threshold": 60, "email": "ada@acme.example"},
+    "credits.list_reconciliations": page_of(RECONCILED),
     "credits.trace_entry": lambda _: copy.deepcopy(TRACE),
     "credits.get_card": CARD,
     "credits.preview_card": PREVIEW,

@@ -96,3 +96,19 @@ def test_staff_trace_any_organisations_entry(send: Send, rpc: FakeRpc, documente
     assert rpc.last("credits.trace_entry").data == {"id": "ltx_2", "any_organization": True}
     assert answer.json["sources"][0]["order"]["payment"]["method"] == "card"
     assert "payments.get_intent" not in rpc.names()
+
+
+def test_an_alert_is_set_and_lifted(send: Send, rpc: FakeRpc, documented: Check) -> None:
+    for threshold in (60, None):
+        answer = send("PATCH", "/v1/credits/alert", json={"threshold": threshold})
+        documented("PATCH", "/v1/credits/alert", answer)
+        assert rpc.last("credits.set_alert").data == {"threshold": threshold}
+    documented("GET", "/v1/credits/alert", send("GET", "/v1/credits/alert"))
+    for wrong in ({}, {"threshold": 0}, {"threshold": "60"}, {"threshold": 60, "email": "eve@evil.example"}):
+        assert send("PATCH", "/v1/credits/alert", json=wrong).status_code == 422
+
+
+def test_operators_see_what_reconciliations_found(send: Send, documented: Check) -> None:
+    answer = send("GET", "/v1/admin/reconciliation")
+    documented("GET", "/v1/admin/reconciliation", answer)
+    assert answer.json["items"][0]["breaks_count"] == 1

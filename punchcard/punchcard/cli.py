@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -113,6 +114,8 @@ def _reconcile(options: argparse.Namespace) -> int:
     client = RpcClient(uri, "reconcile")
     try:
         staff = StaffClient(client, signing_key)
+        if options.every:
+            return _reconcile_for_ever(staff, options, book, broker_depths(uri))
         report = reconcile(staff, book=book, depths=broker_depths(uri), patience_s=options.patience)
     except (Refusal, OSError) as problem:
         sys.stderr.write(f"The store could not be asked: {problem}\n")
@@ -121,6 +124,16 @@ def _reconcile(options: argparse.Namespace) -> int:
         client.stop()
     say(str(report))
     return 1 if report.breaks else 0
+
+
+def _reconcile_for_ever(client: Any, options: argparse.Namespace, book: Any, depths: Any) -> int:
+    from chassis.observability import logs
+    from punchcard.reconciling import keep_reconciling
+
+    logs.configure("reconcile", os.environ.get("PUNCHCARD_LOG_LEVEL", "INFO"))
+    never = threading.Event()  # a signal ends the process where it stands: it has nothing to finish
+    keep_reconciling(client, never.wait, every_s=options.every, patience_s=options.patience, book=book, depths=depths)
+    return 0
 
 
 def _list_dead_letters(options: argparse.Namespace) -> int:
@@ -236,6 +249,10 @@ def _parser() -> argparse.ArgumentParser:
     found.add_argument(
         "--patience", type=float, default=60.0, metavar="SECONDS",
         help="how long to look again at what seems broken: it may be under way (default: %(default)s)",
+    )  # fmt: skip
+    found.add_argument(
+        "--every", type=float, default=0.0, metavar="SECONDS",
+        help="again and again until stopped; operators see the results at /v1/admin/reconciliation (default: once)",
     )  # fmt: skip
     _add_dead_letters(commands)
     demo = command("demo", _demo, "Walk through a purchase over HTTP against a running store.")

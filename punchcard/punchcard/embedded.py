@@ -17,7 +17,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,8 @@ from punchcard import demo_data
 from punchcard.keys import kept_keys
 from punchcard.mailbox import create_app as create_mailbox
 from punchcard.parts import SERVICES, sqlite_urls, webhook_url
+from punchcard.reconcile import Book, StaffClient, provider_book
+from punchcard.reconciling import RECONCILE_EVERY, RECONCILE_EVERY_S, keep_reconciling
 from punchcard.says import CannotStart, say
 
 _log = logging.getLogger(__name__)
@@ -84,6 +86,7 @@ def run(folder: Path, port: int) -> None:
         _serve(provider, bank)
         _start_services(stack)
         _serve(site, _site(folder, stack))
+        _reconcile(stack, keys, provider_book(provider_url, keys["PAYMENTS_PROVIDER_KEY"]))
         bank.extensions["courier"].start()
         stack.callback(bank.extensions["courier"].stop)
         _greet(demo, folder)
@@ -117,6 +120,22 @@ def _site(folder: Path, stack: contextlib.ExitStack) -> Wsgi:
         return part(environ, start_response)
 
     return site
+
+
+def _reconcile(stack: contextlib.ExitStack, keys: Mapping[str, str], book: Book) -> None:
+    every_s = Environment().integer(RECONCILE_EVERY, int(RECONCILE_EVERY_S), minimum=0)
+    if not every_s:
+        return
+    client = RpcClient("memory://", "reconcile")
+    client.start()
+    stack.callback(client.stop)
+
+    def wait(seconds: float) -> bool:
+        eventlet.sleep(seconds)
+        return False
+
+    staff = StaffClient(client, keys["IDENTITY_SIGNING_KEY"])
+    eventlet.spawn_n(keep_reconciling, staff, wait, every_s=every_s, patience_s=30.0, book=book)
 
 
 def _serve(listener: Any, application: Wsgi) -> None:

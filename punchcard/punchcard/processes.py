@@ -25,6 +25,7 @@ from chassis.local_servers import PrivatePostgres, PrivateRabbit, ensure_install
 from punchcard import demo_data
 from punchcard.keys import kept_keys
 from punchcard.parts import SERVICES, postgres_urls, webhook_url
+from punchcard.reconciling import RECONCILE_EVERY, RECONCILE_EVERY_S
 from punchcard.says import CannotStart, say
 
 _READY_TIMEOUT_S = 60
@@ -42,10 +43,11 @@ _KEYS = {
     "gateway": ("ACCOUNTS_SEALING_PUBLIC_KEY", "CREDITS_SEALING_PUBLIC_KEY"),
     "provider": ("PAYMENTS_PROVIDER_KEY", "PAYMENTS_WEBHOOK_SECRET"),
     "mailbox": (),
+    "reconcile": ("IDENTITY_SIGNING_KEY", "PAYMENTS_PROVIDER_KEY"),
 }
 
-#: What is no part of a real store, and counts nothing.
-_UNWATCHED = ("provider", "mailbox")
+#: What counts nothing: no part of a real store; and what has its figures kept by credits.
+_UNWATCHED = ("provider", "mailbox", "reconcile")
 
 
 @dataclass
@@ -227,6 +229,9 @@ class Store:
             **{name: [python, "-m", "punchcard", "service", name] for name in SERVICES},
             "gateway": [python, "-m", "gunicorn", "-c", "python:gateway.gunicorn_conf"],
         }  # fmt: skip
+        every_s = self.environment.get(RECONCILE_EVERY, RECONCILE_EVERY_S)
+        if every_s != "0":
+            commands["reconcile"] = [python, "-m", "punchcard", "reconcile", "--every", every_s]
         for name, command in commands.items():
             environment = {**_only_own(name, shared), **{key: keys[key] for key in _KEYS[name]}}
             for number in range(1, self.scale.get(name, 1) + 1):

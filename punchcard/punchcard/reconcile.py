@@ -76,15 +76,19 @@ class Report:
     facts: Facts
 
     @property
-    def looked_at(self) -> str:
+    def counts(self) -> dict[str, int]:
         """How much there was."""
-        counts = {
+        return {
             "orders": len(self.facts.orders),
             "paid": sum(1 for _ in _paid(self.facts)),
             "cards": sum(item["card_id"] is not None for item in self.facts.brought),
             "mails": len(self.facts.deliveries),
         }
-        return ", ".join(f"{number} {name}" for name, number in counts.items())
+
+    @property
+    def looked_at(self) -> str:
+        """How much there was, in words."""
+        return ", ".join(f"{number} {name}" for name, number in self.counts.items())
 
     def __str__(self) -> str:
         return "\n".join(map(str, self.breaks)) if self.breaks else f"nothing is broken: {self.looked_at}"

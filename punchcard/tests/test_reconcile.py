@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -10,11 +11,15 @@ import pytest
 
 from chassis import context
 from chassis.identity import IdentityVerifier, public_key_of
+from chassis.messages import load_request
 from chassis.sealing import new_key
 from chassis.testing import rpc_contract
+from credits.messages import RecordReconciliation
+from kernel.errors import unavailable
 from punchcard.cli import main
 from punchcard.parts import SERVICES
 from punchcard.reconcile import Break, Report, StaffClient, find_breaks, reconcile
+from punchcard.reconciling import keep_reconciling, reconcile_once
 
 ORDER, CARD_LINE, GRANT_LINE, CARDS = "ord_1", "ord_1 oln_card", "ord_1 oln_grant", ("scc_1", "scc_2")
 WITH_BUYER = {"taken_back": 0, "with_buyer": 300, "split_into": [], "reissues": []}
@@ -457,3 +462,63 @@ def test_tickets_and_their_holds(store: FakeStore, hold: dict[str, Any], ticket:
     store.holds[0].update(hold)
     store.tickets[0].update(ticket)
     assert store.reconcile().breaks == [found]
+
+
+class KeepingStore(FakeStore):
+    """A store that keeps what reconciliations find, as credits would."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.kept: list[dict[str, Any]] = []
+        self.away = 0
+
+    def call(self, service: str, method: str, data: dict[str, Any] | None = None, *, timeout_s: float = 5) -> Any:
+        if self.away:
+            self.away -= 1
+            raise unavailable()
+        if method == "record_reconciliation":
+            self.kept.append(load_request(RecordReconciliation(), data))
+            return {"id": "rec_1"}
+        return super().call(service, method, data, timeout_s=timeout_s)
+
+
+def test_what_is_well_is_kept_too() -> None:
+    store = KeepingStore()
+    reconcile_once(store, patience_s=0)
+    [kept] = store.kept
+    assert (kept["breaks_count"], kept["breaks"]) == (0, [])
+    assert kept["looked_at"] == {"orders": 2, "paid": 1, "cards": 2, "mails": 4}
+    assert kept["began_at"] <= kept["ended_at"]
+
+
+def test_a_break_is_kept_and_loud(caplog: pytest.LogCaptureFixture) -> None:
+    store = KeepingStore()
+    store.bound.clear()
+    reconcile_once(store, patience_s=0)
+    assert store.kept[0]["breaks"] == [
+        {"rule": "paid_line_is_bound", "subject": GRANT_LINE, "expected": 1, "found": 0}
+    ]  # fmt: skip
+    assert [(line.levelno, line.message) for line in caplog.records] == [
+        (logging.ERROR, f"broken: paid_line_is_bound: {GRANT_LINE}: expected 1, found 0")
+    ]
+
+
+def test_a_thousand_breaks_are_counted_and_some_are_kept() -> None:
+    store = KeepingStore()
+    store.bound += [{"order_id": f"ord_{number}", "line_id": "x" * 300} for number in range(1000)]
+    reconcile_once(store, patience_s=0)
+    assert (store.kept[0]["breaks_count"], len(store.kept[0]["breaks"])) == (1000, 200)
+
+
+def test_a_store_that_does_not_answer_is_asked_again_later() -> None:
+    store = KeepingStore()
+    store.away = 1
+    waits: list[float] = []
+
+    def wait(seconds: float) -> bool:
+        waits.append(seconds)
+        return len(waits) > 2
+
+    keep_reconciling(store, wait, every_s=7, patience_s=0)
+    assert waits == [7, 7, 7]
+    assert len(store.kept) == 1

@@ -29,6 +29,21 @@ def get_balance() -> Response:
     return answer(ask("credits", "get_balance"))
 
 
+@routes.route("/alert", methods=["GET"])
+@routes.response(200, outputs.BalanceAlert)
+def get_alert() -> Response:
+    """Below which balance a mail is sent, and to whom."""
+    return answer(ask("credits", "get_alert"))
+
+
+@routes.route("/alert", methods=["PATCH"])
+@routes.response(200, outputs.BalanceAlert)
+@routes.arguments(inputs.AlertThreshold())
+def set_alert(body: dict[str, Any]) -> Response:
+    """Get a mail each time the balance falls below a threshold; null for none."""
+    return answer(ask("credits", "set_alert", body))
+
+
 @routes.route("/entries", methods=["GET"])
 @routes.response(200, outputs.page_of(outputs.Entry))
 @routes.arguments(inputs.EntryQuery(), location="query")

@@ -236,6 +236,32 @@ class CreditsOfLine(RequestSchema):
     credits = StrictInteger(required=True, validate=validate.Range(min=1))
 
 
+class SetAlert(RequestSchema):
+    """Below which balance to send a mail; null: none."""
+
+    threshold = StrictInteger(required=True, allow_none=True, validate=validate.Range(min=1, max=MOST_CREDITS))
+
+
+class FoundBreak(RequestSchema):
+    """A place where the store is not as it must be."""
+
+    rule = PlainString(required=True, max_length=200)
+    subject = PlainString(required=True, max_length=200)
+    expected = StrictInteger(required=True)
+    found = StrictInteger(required=True)
+
+
+class RecordReconciliation(RequestSchema):
+    """What a reconciliation of the whole store has found."""
+
+    began_at = UtcDateTime(required=True)
+    ended_at = UtcDateTime(required=True)
+    looked_at = fields.Dict(keys=fields.String(), values=StrictInteger(), required=True)
+    breaks_count = StrictInteger(required=True, validate=_NONE_OR_MORE)
+    #: The first of them.
+    breaks = fields.List(fields.Nested(FoundBreak), required=True, validate=validate.Length(max=200))
+
+
 class TakeBackOrder(RequestSchema):
     """All that an order brought, to take back for a refund."""
 
@@ -534,6 +560,32 @@ class Reconciliation(Schema):
     totals = fields.Nested(Totals, required=True)
 
 
+class Alert(Schema):
+    """Below which balance a mail is sent, and to whom; nulls: none."""
+
+    threshold = StrictInteger(required=True, allow_none=True)
+    email = _string(allow_none=True)
+
+
+class Recorded(Schema):
+    """It is kept."""
+
+    id = _string()
+
+
+class KeptReconciliation(RecordReconciliation):
+    """What a reconciliation has found."""
+
+    id = _string()
+
+
+class KeptReconciliations(Schema):
+    """A page of them, newest first."""
+
+    items = fields.List(fields.Nested(KeptReconciliation), required=True)
+    next = _string(allow_none=True)
+
+
 class OrderFact(Schema):
     """A grant, or the card that the credits are on."""
 
@@ -694,6 +746,17 @@ class CardExpired(CardEnded):
     expired_at = UtcDateTime(required=True)
 
 
+class BalanceLow(Schema):
+    """``credits.balance_low.v1``: a balance has fallen below what its organisation has named."""
+
+    #: The entry of the statement with which it fell.
+    entry_id = _string()
+    organization = fields.Nested(Party, required=True)
+    recipient = fields.Nested(Buyer, required=True)
+    balance = StrictInteger(required=True, validate=_NONE_OR_MORE)
+    threshold = StrictInteger(required=True, validate=_CREDITS)
+
+
 class CardExpiring(CardEnded):
     """``credits.card_expiring.v1``: nobody has claimed a card yet, and it will expire."""
 
@@ -789,6 +852,17 @@ _ENDED = {
     "card_id": "scc_01K0", "number_masked": _MASKED, "credits": 300, "order_id": "ord_01K0", "issuer": _ACME,
     "buyer": _ADA,
 }  # fmt: skip
+BALANCE_LOW = EventType(
+    "credits.balance_low.v1",
+    BalanceLow(),
+    {
+        "entry_id": "ltx_01K3",
+        "organization": _ACME,
+        "recipient": _ADA,
+        "balance": 45,
+        "threshold": 60,
+    },
+)
 CARD_EXPIRING = EventType(
     "credits.card_expiring.v1",
     CardExpiring(),
@@ -822,7 +896,7 @@ HOLD_GIVEN_BACK = EventType(
     "credits.hold_given_back.v1", HoldChanged(), {**_HOLD, "spent": 45, "given_back": 45}, must_route=False
 )
 EVENTS = (
-    ORDER_CREDITED, CARD_ISSUED, CARD_REISSUED, CARD_CLAIMED, CARD_EXPIRING, CARD_RECALLED, CARD_EXPIRED,
+    ORDER_CREDITED, CARD_ISSUED, CARD_REISSUED, CARD_CLAIMED, CARD_EXPIRING, BALANCE_LOW, CARD_RECALLED, CARD_EXPIRED,
     HOLD_PLACED, HOLD_SETTLED, HOLD_GIVEN_BACK,
 )  # fmt: skip
 
@@ -862,6 +936,13 @@ _BALANCE = {
         {"expires_at": "2027-11-23T09:30:00.000Z", "credits": 300},
         {"expires_at": None, "credits": 240},
     ],
+}
+_RECONCILED = {
+    "began_at": "2026-11-24T12:00:00.000Z",
+    "ended_at": "2026-11-24T12:01:00.000Z",
+    "looked_at": {"orders": 12, "paid": 9, "cards": 7, "mails": 21},
+    "breaks_count": 1,
+    "breaks": [{"rule": "paid_line_is_bound", "subject": "ord_01K0 lin_01K0", "expected": 1, "found": 0}],
 }
 RPC_EXAMPLES: dict[str, dict[str, Any]] = {
     "get_balance": {"request": {}, "reply": _BALANCE},
@@ -1052,6 +1133,13 @@ RPC_EXAMPLES: dict[str, dict[str, Any]] = {
     "hold_facts": {
         "request": {"limit": 500, "cursor": None},
         "reply": {"items": [{"cause": "tkt_01K0/1", "held": 0, "spent": 45, "given_back": 0}], "next": None},
+    },
+    "get_alert": {"request": {}, "reply": {"threshold": 60, "email": "ada@acme.example"}},
+    "set_alert": {"request": {"threshold": 60}, "reply": {"threshold": 60, "email": "ada@acme.example"}},
+    "record_reconciliation": {"request": _RECONCILED, "reply": {"id": "rec_01K0"}},
+    "list_reconciliations": {
+        "request": {"limit": 20, "cursor": None},
+        "reply": {"items": [{"id": "rec_01K0", **_RECONCILED}], "next": None},
     },
     "take_back_order": {
         "request": {"refund_id": "rfd_01K0", "order_id": "ord_01K0", "claimed": "refuse"},

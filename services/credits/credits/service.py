@@ -6,13 +6,15 @@ from collections.abc import Iterable
 from typing import Any
 
 from chassis.messages import Event
+from chassis.observability import metrics
 from chassis.persistence import Reader
-from chassis.service import Call, Provided, Service, consume_many, every, rpc
+from chassis.service import Call, Provided, Runtime, Service, consume_many, every, rpc
 from chassis.timeline import Step
 from credits import messages
-from credits.bootstrap import bootstrap
-from credits.storage.tables import FAILURE
+from credits.bootstrap import App, bootstrap
+from credits.storage.tables import FAILURE, RECONCILIATION
 from credits.use_cases.adjust_credits import adjust_credits
+from credits.use_cases.balance_alert import get_alert, set_alert
 from credits.use_cases.bind_card import bind_card
 from credits.use_cases.cards_of_orders import cards_of_orders
 from credits.use_cases.claim_card import claim_card
@@ -32,6 +34,7 @@ from credits.use_cases.order_steps import order_steps
 from credits.use_cases.preview_card import preview_card
 from credits.use_cases.recall_card import recall_card
 from credits.use_cases.reconcile import credit_totals, reconcile
+from credits.use_cases.reconciliations import list_reconciliations, record_reconciliation, sampler
 from credits.use_cases.reissue_card import reissue_card
 from credits.use_cases.remind_of_cards import remind_of_cards
 from credits.use_cases.settle_hold import give_back_hold, settle_hold
@@ -41,17 +44,23 @@ from credits.use_cases.take_back_order import take_back_order
 from credits.use_cases.trace_entry import trace_entry
 
 
+def _watched(runtime: Runtime) -> App:
+    app = bootstrap(runtime)
+    metrics.sample("credits.reconciliation", sampler(app))
+    return app
+
+
 class CreditsService(Service):
     """The ledger of support credits, and the support credit cards."""
 
     name = "credits"
-    app = Provided(bootstrap)
+    app = Provided(_watched)
 
     def find_steps(self, reader: Reader, order_id: str, organization_id: str | None) -> Iterable[Step]:
         """The steps of an order."""
         return order_steps(reader, order_id, organization_id)
 
-    kept_days = (*Service.kept_days, (FAILURE, "last_failed_at", 1))
+    kept_days = (*Service.kept_days, (FAILURE, "last_failed_at", 1), (RECONCILIATION, "ended_at", 90))
 
     @rpc(request=messages.Nothing(), reply=messages.Balance(), scope="read")
     def get_balance(self, call: Call) -> dict[str, Any]:
@@ -136,6 +145,22 @@ class CreditsService(Service):
     @rpc(request=messages.GiveBackHold(), reply=messages.HoldReply(), anonymous=True)
     def give_back_hold(self, call: Call) -> dict[str, Any]:
         return give_back_hold(self.app, call.identity, **call.data)
+
+    @rpc(request=messages.Nothing(), reply=messages.Alert())
+    def get_alert(self, call: Call) -> dict[str, Any]:
+        return get_alert(self.app, call.caller)
+
+    @rpc(request=messages.SetAlert(), reply=messages.Alert())
+    def set_alert(self, call: Call) -> dict[str, Any]:
+        return set_alert(self.app, call.caller, **call.data)
+
+    @rpc(request=messages.RecordReconciliation(), reply=messages.Recorded())
+    def record_reconciliation(self, call: Call) -> dict[str, Any]:
+        return record_reconciliation(self.app, call.caller, **call.data)
+
+    @rpc(request=messages.PageOf(), reply=messages.KeptReconciliations())
+    def list_reconciliations(self, call: Call) -> dict[str, Any]:
+        return list_reconciliations(self.app, call.caller, **call.data)
 
     @rpc(request=messages.TakeBackOrder(), reply=messages.TakenBack(), anonymous=True)
     def take_back_order(self, call: Call) -> dict[str, Any]:

@@ -139,6 +139,16 @@ class CardExpiring(TolerantSchema):
     buyer = fields.Nested(Buyer, required=True)
 
 
+class BalanceLow(TolerantSchema):
+    """``credits.balance_low.v1``"""
+
+    entry_id = fields.String(required=True)
+    organization = fields.Nested(Organization, required=True)
+    recipient = fields.Nested(Buyer, required=True)
+    balance = StrictInteger(required=True)
+    threshold = StrictInteger(required=True)
+
+
 class CardClaimed(TolerantSchema):
     """``credits.card_claimed.v1``"""
 
@@ -308,6 +318,7 @@ PAYLOADS: dict[MailKind, TolerantSchema] = {
     MailKind.CARD_REISSUED: CardReissued(),
     MailKind.CARD_CLAIMED: CardClaimed(),
     MailKind.CARD_EXPIRING: CardExpiring(),
+    MailKind.BALANCE_LOW: BalanceLow(),
     MailKind.PAYMENT_INSTRUCTIONS: InstructionsIssued(),
     MailKind.PAYMENT_REMINDER: ReminderIssued(),
     MailKind.PAYMENT_RECEIVED: ReceiptRecorded(),

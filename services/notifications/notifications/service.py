@@ -15,6 +15,7 @@ from notifications.use_cases.list_deliveries import list_deliveries
 from notifications.use_cases.order_steps import order_steps
 from notifications.use_cases.queue_mail import (
     queue_account_mails,
+    queue_balance_alerts,
     queue_card_reminders,
     queue_cards,
     queue_claim_notices,
@@ -64,6 +65,11 @@ class NotificationsService(Service):
     def on_card_expiring(self, events: list[Event]) -> None:
         """Nobody has claimed a card yet."""
         queue_card_reminders(self.app, events)
+
+    @consume_many("credits.balance_low.v1", messages.BalanceLow())
+    def on_balance_low(self, events: list[Event]) -> None:
+        """Few credits are left."""
+        queue_balance_alerts(self.app, events)
 
     @consume_many("credits.card_claimed.v1", messages.CardClaimed())
     def on_card_claimed(self, events: list[Event]) -> None:

@@ -36,6 +36,7 @@ EVENTS = {
     MailKind.REFUND: "cart.order_refunded.v1",
     MailKind.CARD_REISSUED: "credits.card_reissued.v1",
     MailKind.CARD_EXPIRING: "credits.card_expiring.v1",
+    MailKind.BALANCE_LOW: "credits.balance_low.v1",
     MailKind.CARD_CLAIMED: "credits.card_claimed.v1",
     MailKind.PAYMENT_INSTRUCTIONS: "payments.instructions_issued.v1",
     MailKind.PAYMENT_REMINDER: "payments.reminder_issued.v1",

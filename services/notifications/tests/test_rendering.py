@@ -93,6 +93,14 @@ def test_reminder_of_a_card(render: Render) -> None:
         assert part in html_of(mail)
 
 
+def test_mail_about_a_low_balance(render: Render) -> None:
+    mail = render(MailKind.BALANCE_LOW)
+
+    assert mail["Subject"] == "Acme has 45 support credits left"
+    assert "Credits left: 45 (1 credit is 1 minute of support)" in text_of(mail).splitlines()
+    assert "below 60 credits" in html_of(mail)
+
+
 def test_claim_code_is_in_no_header_and_no_link(render: Render) -> None:
     mail = render(MailKind.CARD)
 

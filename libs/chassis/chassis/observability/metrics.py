@@ -58,6 +58,8 @@ _GAUGES: dict[str, tuple[str, tuple[str, ...]]] = {
     "punchcard_queue_messages": ("Messages that wait in a queue of the broker.", ("queue",)),
     "punchcard_topology_mismatches": ("Queues that exist with other arguments than are wanted.", ("service",)),
     "punchcard_circuit_open": ("1 for a service that a caller takes for dead.", ("caller", "target")),
+    "punchcard_reconciliation_breaks": ("Places where the last reconciliation of the store found it broken.", ()),
+    "punchcard_reconciliation_age_seconds": ("How long ago that was.", ()),
     "punchcard_http_in_progress": ("Requests that the gateway works on.", ()),
     "punchcard_http_waiting": ("Requests that wait for the gateway.", ()),
     "punchcard_sample_failed": ("1 if what stands beside it could not be asked, such as a database.", ("source",)),

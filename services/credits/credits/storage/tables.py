@@ -208,3 +208,30 @@ SUPPORT_CARD = sa.Table(
     ),
     sa.Index("support_card_due", "expires_at", sqlite_where=_HOLDING, postgresql_where=_HOLDING),
 )  # fmt: skip
+
+#: Who wants to be told when an organisation's balance falls below a threshold.
+BALANCE_ALERT = sa.Table(
+    "balance_alert",
+    METADATA,
+    sa.Column("organization_id", sa.String(64), primary_key=True),
+    sa.Column("organization_name", sa.String(200), nullable=False),
+    sa.Column("threshold", sa.BigInteger, nullable=False),
+    sa.Column("email", sa.String(320), nullable=False),
+    sa.Column("name", sa.String(200), nullable=False),
+    sa.Column("language", sa.String(20), nullable=False),
+    sa.Column("set_at", UtcDateTimeColumn, nullable=False),
+    sa.CheckConstraint("threshold > 0", name="balance_alert_threshold"),
+)
+
+#: What reconciliations of the whole store have found; `looked_at` and `breaks` are JSON.
+RECONCILIATION = sa.Table(
+    "reconciliation",
+    METADATA,
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("began_at", UtcDateTimeColumn, nullable=False),
+    sa.Column("ended_at", UtcDateTimeColumn, nullable=False),
+    sa.Column("looked_at", sa.Text, nullable=False),
+    sa.Column("breaks_count", sa.Integer, nullable=False),
+    sa.Column("breaks", sa.Text, nullable=False),
+    sa.Index("reconciliation_ended_at", "ended_at"),
+)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from chassis.persistence import Reader, Transaction
 from credits.domain.drawing import Lot, draw
 from credits.storage import ledger
+from credits.use_cases.balance_alert import alert_if_low
 from kernel.errors import Refusal, conflict
 from kernel.ids import new_id
 
@@ -60,6 +61,8 @@ class Holdings:
             tx, kind, cause=cause, source=self.account, destination=destination, amount=credits, memo=memo
         )
         ledger.use_lots(tx, posted, uses)
+        before = self.balance
+        alert_if_low(tx, ledger.owner_of(self.account), posted, before, before - credits)
         return posted
 
 
@@ -83,16 +86,16 @@ def lock(tx: Transaction, organization_id: str) -> Holdings:
     account = ledger.organization_account(organization_id)
     # the lock comes first: what is read after it stays true until the end
     lots = ledger.lots(tx, account) if ledger.lock_account(tx, account) else []
-    usable = []
-    for lot in lots:
-        if lot.is_due(tx.now):
-            _expire(tx, account, lot)
-        else:
-            usable.append(lot)
-    return Holdings(account, usable)
+    holding = Holdings(account, [lot for lot in lots if not lot.is_due(tx.now)])
+    due = [lot for lot in lots if lot.is_due(tx.now)]
+    expired = [_expire(tx, account, lot) for lot in due]
+    if expired:
+        before = holding.balance + sum(lot.left for lot in due)
+        alert_if_low(tx, organization_id, expired[-1], before, holding.balance)
+    return holding
 
 
-def _expire(tx: Transaction, account: str, lot: Lot) -> None:
+def _expire(tx: Transaction, account: str, lot: Lot) -> str:
     cause = f"expiry:lot:{lot.id}"
     if ledger.is_posted(tx, cause):  # the rest of it expired before, and a hold has returned this
         cause = f"{cause}/{new_id('exp')}"
@@ -101,3 +104,4 @@ def _expire(tx: Transaction, account: str, lot: Lot) -> None:
         memo="Credits expired",
     )  # fmt: skip
     ledger.use_lots(tx, posted, {lot.id: lot.left})
+    return posted

@@ -25,6 +25,7 @@ class MailKind(StrEnum):
     CARD_REISSUED = "card_reissued"
     CARD_CLAIMED = "card_claimed"
     CARD_EXPIRING = "card_expiring"
+    BALANCE_LOW = "balance_low"
     PAYMENT_INSTRUCTIONS = "payment_instructions"
     PAYMENT_REMINDER = "payment_reminder"
     PAYMENT_RECEIVED = "payment_received"

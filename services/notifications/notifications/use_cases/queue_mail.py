@@ -36,6 +36,11 @@ def queue_card_reminders(app: App, events: Sequence[Event]) -> None:
     _queue(app, events, MailKind.CARD_EXPIRING, itemgetter("card_id"))
 
 
+def queue_balance_alerts(app: App, events: Sequence[Event]) -> None:
+    """Balances have fallen below what their organisations have named: whoever named it is told."""
+    _queue(app, events, MailKind.BALANCE_LOW, itemgetter("entry_id"))
+
+
 def queue_claim_notices(app: App, events: Sequence[Event]) -> None:
     """Cards were claimed: the buyers who had them issued are told."""
     _queue(app, events, MailKind.CARD_CLAIMED, itemgetter("card_id"))
