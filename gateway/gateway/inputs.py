@@ -18,6 +18,7 @@ from chassis.messages import (
     StrictInteger,
     UtcDateTime,
 )
+from kernel.money import MINOR_DIGITS
 
 #: No product allows as many; the cart knows each one's own cap.
 _MOST = 1_000_000
@@ -445,6 +446,11 @@ class NewLine(RequestSchema):
     quantity = StrictInteger(required=True, validate=validate.Range(min=1, max=_MOST))
     deployment_id = PlainString(allow_none=True, max_length=64)
     credit_destination = fields.String(allow_none=True, validate=validate.OneOf(_DESTINATIONS))
+    currency = fields.String(
+        allow_none=True,
+        validate=validate.OneOf(sorted(MINOR_DIGITS)),
+        metadata={"description": "To buy in; a cart is in one, and only an empty one takes another"},
+    )
 
 
 class LineChange(RequestSchema):

@@ -72,7 +72,7 @@ REQUESTS: dict[str, tuple[str, str, Any]] = {
     "cart.get_cart": ("GET", "/v1/cart", None),
     "cart.add_line": (
         "POST", "/v1/cart/lines",
-        {"sku": "A", "quantity": 1, "deployment_id": "1", "credit_destination": "organization"},
+        {"sku": "A", "quantity": 1, "deployment_id": "1", "credit_destination": "organization", "currency": "USD"},
     ),
     "cart.update_line": (
         "PATCH", "/v1/cart/lines/lin_1", {"quantity": 1, "deployment_id": "1", "credit_destination": "organization"}

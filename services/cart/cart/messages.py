@@ -11,6 +11,7 @@ from cart.domain.order import State
 from cart.domain.refund import DECISIONS, RefundState
 from chassis.messages import EventType, PlainString, RequestSchema, StrictInteger, TolerantSchema, UtcDateTime, money
 from kernel.card_numbers import contains_card_number
+from kernel.money import MINOR_DIGITS
 
 #: Far above any product's own limit; keeps a number that no database column holds out of the rules.
 _MOST_PIECES = 1_000_000
@@ -60,6 +61,8 @@ class AddLine(_Change):
     quantity = StrictInteger(required=True, validate=validate.Range(min=1, max=_MOST_PIECES))
     deployment_id = _identifier(allow_none=True, load_default=None)
     credit_destination = fields.String(allow_none=True, load_default=None, validate=validate.OneOf(DESTINATIONS))
+    #: To buy in; the cart's own if it is left out.
+    currency = fields.String(allow_none=True, load_default=None, validate=validate.OneOf(sorted(MINOR_DIGITS)))
 
 
 class UpdateLine(_Change):
@@ -1063,7 +1066,8 @@ RPC_EXAMPLES: dict[str, dict[str, Any]] = {
     "get_cart": {"request": {"billing_address_id": None}, "reply": _CART},
     "add_line": {
         "request": {
-            "sku": "SUPPORT-120", "quantity": 2, "deployment_id": None, "credit_destination": None, "if_match": 0
+            "sku": "SUPPORT-120", "quantity": 2, "deployment_id": None, "credit_destination": None, "if_match": 0,
+            "currency": "USD",
         },
         "reply": _CART,
     },

@@ -360,6 +360,12 @@ def _locked_cart(transaction: Transaction, owner: Identity) -> Cart | None:
     return read_cart(transaction, owner)
 
 
+def change_currency(transaction: Transaction, cart: Cart, currency: str) -> Cart:
+    """Have a locked, empty cart in another currency."""
+    transaction.execute(sa.update(CART).where(CART.c.id == cart.id).values(currency=currency))
+    return replace(cart, currency=currency)
+
+
 def save_cart(transaction: Transaction, before: Cart, after: Cart) -> Cart:
     """Store what changed of a locked cart. The version grows only if a line was added, changed or removed.
 

@@ -121,7 +121,8 @@ class Bus:
         return reply.load(getattr(self, f"_{method}")(**(data or {})))
 
     def _price_lines(self, skus: list[str], currency: str, taxed_in: dict[str, Any] | None = None) -> dict[str, Any]:
-        items = [self.products[sku] for sku in skus if sku in self.products and currency == "USD"]
+        priced = [self.products[sku] for sku in skus if sku in self.products]
+        items = [product for product in priced if product["unit_price"]["currency"] == currency]
         tax = {} if taxed_in is None else {"tax": self.taxes.get((taxed_in["country"], taxed_in["state"]))}
         return {"items": items, "terms_version": self.terms_version, "a_field_of_next_year": 1, **tax}
 

@@ -221,6 +221,20 @@ def check_deployment(deployment_id: str, visible: Mapping[str, Deployment]) -> N
         raise invalid("deployment_retired", "This deployment is retired. Choose another one.", "deployment_id")
 
 
+def check_currency(cart: Cart, currency: str) -> None:
+    """Refuse to mix currencies: a cart is paid in one.
+
+    Raises:
+        Refusal: `cart_currency_differs`.
+    """
+    if currency != cart.currency:
+        raise conflict(
+            "cart_currency_differs",
+            f"Your cart is in {cart.currency}. Order or remove what is in it before you buy in {currency}.",
+            {"currency": cart.currency},
+        )
+
+
 def refuse(problems: Sequence[Problem]) -> None:
     """Refuse if anything is wrong: the code of the first problem, and every field.
 

@@ -22,6 +22,7 @@ def add_line(
     deployment_id: str | None,
     credit_destination: str | None,
     if_match: int | None,
+    currency: str | None = None,
 ) -> dict[str, Any]:
     """Add a product to the caller's cart; the cart comes back.
 
@@ -36,4 +37,4 @@ def add_line(
             raise invalid("unknown_sku", "This product is not sold here.", "sku")
         return rules.add_line(cart, rules.Line(new_id("cln"), product, quantity, deployment_id, credit_destination))
 
-    return change_cart(app, caller, add, if_match=if_match, sku=sku, deployment_id=deployment_id)
+    return change_cart(app, caller, add, if_match=if_match, sku=sku, deployment_id=deployment_id, currency=currency)

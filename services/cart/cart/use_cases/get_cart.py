@@ -38,7 +38,8 @@ def get_cart(app: App, caller: Identity, *, billing_address_id: str | None = Non
     if _products(cart) != _products(seen):
         with app.database.transaction() as transaction:
             stored = storage.lock_cart(transaction, caller, seen.currency)
-            cart = storage.save_cart(transaction, stored, refreshed(stored, prices.products))
+            if stored.currency == seen.currency:  # else the prices are not this cart's any more
+                cart = storage.save_cart(transaction, stored, refreshed(stored, prices.products))
     return cart_view(cart, prices.terms_version, exempted(prices.tax, billing.tax_certificate if billing else None))
 
 
