@@ -554,6 +554,13 @@ class TracedPayment(Schema):
     card = fields.Nested(CardOnFile, allow_none=True, required=True)
 
 
+class TracedInvoice(Schema):
+    """The invoice of the order."""
+
+    number = _TEXT(required=True)
+    state = _TEXT(required=True)
+
+
 class TracedOrder(Schema):
     """The order that credits came of. What your role may not see is null."""
 
@@ -566,6 +573,7 @@ class TracedOrder(Schema):
     line = fields.Nested(OrderLine, allow_none=True, required=True)
     total = money(allow_none=True, required=True)
     payment = fields.Nested(TracedPayment, allow_none=True, required=True)
+    invoice = fields.Nested(TracedInvoice, allow_none=True, required=True)
 
 
 class TracedSource(Schema):

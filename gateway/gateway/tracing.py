@@ -36,13 +36,14 @@ def _completed(trace: dict[str, Any], find: Callable[[str, str], dict[str, Any]]
 
 def _unknown(order_id: str, line_id: str) -> dict[str, Any]:
     return {"id": order_id, "line_id": line_id, "number": None, "placed_at": None, "paid_at": None,
-            "purchase_order_number": None, "line": None, "total": None, "payment": None}  # fmt: skip
+            "purchase_order_number": None, "line": None, "total": None, "payment": None, "invoice": None}  # fmt: skip
 
 
 def _own_order(order_id: str, line_id: str) -> dict[str, Any]:
     order = _asked("cart", "get_order", {"id": order_id})
     if order is None:
         return _unknown(order_id, line_id)
+    invoice = _asked("payments", "get_invoice", {"order_id": order_id})
     intent = _asked("payments", "get_intent", {"order_id": order_id})
     lines = [line for line in order["lines"] if line["id"] == line_id]
     purchase_order = order["purchase_order"] or {}
@@ -54,6 +55,7 @@ def _own_order(order_id: str, line_id: str) -> dict[str, Any]:
         "id": order_id, "line_id": line_id, "number": order["number"], "placed_at": order["placed_at"],
         "paid_at": order["paid_at"], "purchase_order_number": purchase_order.get("number"),
         "line": lines[0] if lines else None, "total": order["totals"]["total"], "payment": payment,
+        "invoice": {name: invoice[name] for name in ("number", "state")} if invoice else None,
     }  # fmt: skip
 
 

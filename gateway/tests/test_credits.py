@@ -61,7 +61,10 @@ def test_a_trace_leads_from_the_entry_to_the_payment(send: Send, rpc: FakeRpc, d
     order = source["order"]
     assert (order["id"], order["number"], order["line"]["id"]) == ("ord_1", ORDER["number"], "lin_1")
     assert order["payment"] == {**ORDER["payment"], "id": INTENT["intent_id"]}
-    assert rpc.names() == ["credits.trace_entry", "cart.get_order", "payments.get_intent"]
+    assert rpc.names() == [
+        "credits.trace_entry", "cart.get_order", "payments.get_invoice", "payments.get_intent",
+    ]  # fmt: skip
+    assert order["invoice"]["number"]
     assert rpc.last("credits.trace_entry").data == {"id": "ltx_2"}
 
 

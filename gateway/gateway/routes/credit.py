@@ -63,7 +63,7 @@ def list_entries(query: dict[str, Any]) -> Response:
 @routes.route("/entries/<id:entry_id>/trace", methods=["GET"])
 @routes.response(200, outputs.Trace)
 def trace(entry_id: str) -> Response:
-    """Where the credits of an entry came from: card, order line, payment; and what they were used for."""
+    """Where the credits of an entry came from: card, order line, payment, invoice; and what they were used for."""
     return answer(traced(ask("credits", "trace_entry", {"id": entry_id})))
 
 
