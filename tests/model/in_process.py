@@ -304,7 +304,8 @@ def _runtime(name: str, folder: Path, clock: FixedClock, bus: Bus | None) -> Run
             **_keys(), "NOTIFICATIONS_SMTP_URL": "folder:///nowhere", "NOTIFICATIONS_SENDER": "store@punchcard.example",
             "PUNCHCARD_PUBLIC_URL": "http://store.example", "PAYMENTS_PROVIDER_URL": _PROVIDER,
             **REMITTANCES,
-            "CREDITS_CLAIM_FAILURES": "1000000",  # guessing is slow elsewhere: services/credits/tests
+            # guessing codes and trying out cards is slow elsewhere: services/credits/tests, services/cart/tests
+            "CREDITS_CLAIM_FAILURES": "1000000", "CART_DECLINES_AT_MOST": "1000000",
         }
     )  # fmt: skip
     database = Database(sqlite_urls(folder)[f"{name.upper()}_DATABASE_URL"], clock)
