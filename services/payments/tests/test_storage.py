@@ -11,6 +11,8 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
 from chassis.persistence import Database
+from payments.invoice_storage import DOCUMENT, SERIES
+from payments.payment_method_storage import PAYMENT_METHOD
 from payments.remittance_storage import INSTRUCTIONS, RECEIPT, SURPLUS
 from payments.storage import ATTEMPT, INTENT, METADATA
 
@@ -42,7 +44,7 @@ def _insert(database: Database, table: sa.Table, values: dict[str, Any]) -> None
 
 
 def test_the_migrations_make_what_the_queries_expect(database: Database) -> None:
-    tables = (INTENT, ATTEMPT, INSTRUCTIONS, RECEIPT, SURPLUS)
+    tables = (INTENT, ATTEMPT, INSTRUCTIONS, RECEIPT, SURPLUS, DOCUMENT, SERIES, PAYMENT_METHOD)
     with database.engine.connect() as connection:
         assert compare_metadata(MigrationContext.configure(connection), METADATA) == []
         inspector = sa.inspect(connection)

@@ -1,4 +1,8 @@
 from chassis.persistence.migrations import run_environment
-from payments.remittance_storage import METADATA
+from payments import invoice_storage, payment_method_storage, remittance_storage, storage
 
-run_environment(METADATA)
+#: Each of these adds its tables to the one description of the schema.
+for module in (invoice_storage, payment_method_storage, remittance_storage):
+    assert module.METADATA is storage.METADATA
+
+run_environment(storage.METADATA)
