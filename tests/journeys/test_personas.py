@@ -192,6 +192,15 @@ def test_from_a_quote_to_a_paid_order_by_check(
     assert "Send a check" in told["text"]
     assert grace.balance() == balance
 
+    # the invoice says what the quote said, and that it is to be paid
+    invoice_path = f"/v1/orders/{order['id']}/invoice"
+    wait_until(lambda: grace.ask("GET", invoice_path).status_code == 200, "the invoice")
+    invoice = grace.get(invoice_path)
+    assert (invoice["state"], invoice["order"]["number"]) == ("open", order["number"])
+    assert (invoice["totals"], invoice["purchase_order_number"]) == (quote["totals"], purchase_order)
+    assert invoice["payment"]["reference"] == order["instructions"]["reference"]
+    assert ada.ask("GET", invoice_path).status_code == 404
+
     # a clerk has the check in hand, and only the purchase order on it
     (found,) = [
         item for item in fay.get(f"/v1/admin/orders?purchase_order_number={purchase_order}")["items"]
@@ -204,6 +213,10 @@ def test_from_a_quote_to_a_paid_order_by_check(
     assert grace.balance() == balance + 1200
     mails(store, order, "Received: 2160.00 USD")
     assert grace.get(path)["state"] == "converted"
+    wait_until(lambda: grace.get(invoice_path)["state"] == "paid", "the invoice to be paid")
+    assert grace.get(invoice_path)["number"] == invoice["number"]
+    printed = grace.ask("GET", invoice_path, headers={"Accept": "application/pdf"})
+    assert (printed.status_code, printed.content[:5]) == (200, b"%PDF-")
 
 
 def test_a_clerks_day(store: Store, url_of: Callable[[str], str]) -> None:
