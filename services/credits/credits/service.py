@@ -146,11 +146,11 @@ class CreditsService(Service):
     def give_back_hold(self, call: Call) -> dict[str, Any]:
         return give_back_hold(self.app, call.identity, **call.data)
 
-    @rpc(request=messages.Nothing(), reply=messages.Alert())
+    @rpc(request=messages.Nothing(), reply=messages.Alert(), scope="read")
     def get_alert(self, call: Call) -> dict[str, Any]:
         return get_alert(self.app, call.caller)
 
-    @rpc(request=messages.SetAlert(), reply=messages.Alert())
+    @rpc(request=messages.SetAlert(), reply=messages.Alert(), scope="buy")
     def set_alert(self, call: Call) -> dict[str, Any]:
         return set_alert(self.app, call.caller, **call.data)
 
