@@ -199,7 +199,7 @@ def test_a_refund_that_is_not_known_yet_is_polled(send: Send, rpc: FakeRpc, docu
         (REFUND_PATH, {}),
         (REFUND_PATH, {"reason": ""}),
         (REFUND_PATH, {"reason": "Twice", "claimed": "maybe"}),
-        (REFUND_PATH, {"reason": "Twice", "amount": {"amount_minor": 1, "currency": "USD"}}),
+        (REFUND_PATH, {"reason": "Twice", "amount": {"amount_minor": -1, "currency": "USD"}}),
     ],
 )
 def test_malformed_wishes_of_staff_are_refused(send: Send, rpc: FakeRpc, path: str, body: dict[str, Any]) -> None:

@@ -30,7 +30,7 @@ def refused(answer: Any, status: int, code: str) -> dict[str, Any]:
     [
         ("/v1/cart/lines", {**LINE, "colour": "red"}, "colour"),
         ("/v1/cart/lines", {**LINE, "unit_price": {"amount_minor": 1, "currency": "USD"}}, "unit_price"),
-        ("/v1/cart/lines", {**LINE, "currency": "USD"}, "currency"),
+        ("/v1/cart/lines", {**LINE, "currency": "dollars"}, "currency"),
         ("/v1/cart/lines", {**LINE, "if_match": 1}, "if_match"),
         ("/v1/orders", {**ORDER, "state": "paid"}, "state"),
         ("/v1/orders", {**ORDER, "organization_id": "org_bolt"}, "organization_id"),

@@ -29,7 +29,7 @@ def test_a_stock_proxy_calls_every_service(services_store: Store, amqp_uri: str)
 def test_every_process_shows_its_metrics_on_a_port_of_its_own(services_store: Store) -> None:
     processes = json.loads((services_store.folder / "processes.json").read_text())
     addresses = {process["name"]: process["metrics"] for process in processes if "metrics" in process}
-    assert set(addresses) == {process["name"] for process in processes} - {"provider", "mailbox"}
+    assert set(addresses) == {process["name"] for process in processes} - {"provider", "mailbox", "reconcile"}
     assert len(set(addresses.values())) == len(addresses)
     for name, address in addresses.items():
         shown = requests.get(address, timeout=30).text

@@ -167,7 +167,7 @@ def test_poison_on_the_bus_is_parked_and_stops_nothing(
                 causes = list(connection.scalars(sa.text("SELECT cause FROM dead_letter")))
             return len([cause for cause in causes if cause.startswith("malformed:")]) >= 2
 
-        wait_until(parked, f"the poison to be parked in {service}")
+        wait_until(parked, f"the poison to be parked in {service}", 90)
     ada = services_store.client()
     ada.empty_cart()
     assert ada.fulfilled(ada.buy_card()["id"])["state"] == "fulfilled"

@@ -23,6 +23,7 @@ BODIES: dict[str, Any] = {
     "PATCH /v1/cart/lines/{line_id}": {"quantity": 2},
     "PATCH /v1/organization/addresses/{address_id}": {"city": "Albany"},
     "POST /v1/orders/{order_id}/convert": {"payment": {"method": "wire"}},
+    "PATCH /v1/organization/users/{user_id}": {"role": "viewer"},
     "PATCH /v1/payment-methods/{payment_method_id}": {"default": True},
     "POST /v1/support-cards/{card_id}/bind": {"mail_domain": "acme.example"},
     "POST /v1/support-cards/{card_id}/split": {"credits": [100, 200]},
@@ -67,6 +68,28 @@ class Others:
     @cached_property
     def deployment_id(self) -> str:
         return "30550007"
+
+    @cached_property
+    def user_id(self) -> str:
+        return "usr_grace"
+
+    @cached_property
+    def invitation_id(self) -> str:
+        invited = {"email": f"{uuid.uuid4().hex}@globex.example", "name": "Gina", "role": "viewer"}
+        return str(self.made("/v1/organization/users", invited)["id"])
+
+    @cached_property
+    def entry_id(self) -> str:
+        """A line of the statement: credits that a pack has brought."""
+        self.gus.empty_cart()
+        order = self.gus.place(self.gus.order_body(self.gus.fill_cart("HOURLY-120", "organization"))).json()
+        self.gus.fulfilled(order["id"])
+        return str(self.gus.get("/v1/credits/entries")["items"][0]["id"])
+
+    @cached_property
+    def number(self) -> str:
+        """Of a credit note, which is one of an order."""
+        return "CN-2026-000001"
 
     @cached_property
     def address_id(self) -> str:

@@ -13,7 +13,7 @@ from chassis.testing import wait_until
 pytestmark = pytest.mark.journey
 
 ENGINEER = "sam@punchcard.example"
-DEPLOYMENT = "20770112"
+DEPLOYMENT = "14181363"
 
 
 def post(client: Client, path: str, body: Any = None, *, key: str | None = None, status: int = 200) -> Any:

@@ -39,7 +39,7 @@ def test_the_states_and_the_ways_between_them() -> None:
         State.PAID: {State.PENDING_PAYMENT, State.AWAITING_PAYMENT},
         State.CANCELLED: {State.PENDING_PAYMENT, State.AWAITING_PAYMENT, State.OPEN},
         State.FULFILLED: {State.PAID},
-        State.PARTIALLY_REFUNDED: {State.PAID, State.FULFILLED},
+        State.PARTIALLY_REFUNDED: {State.PAID, State.FULFILLED, State.PARTIALLY_REFUNDED},
         State.REFUNDED: {State.PAID, State.FULFILLED, State.PARTIALLY_REFUNDED},
         State.OPEN: {State.CONVERTED},
         State.CONVERTED: {State.OPEN},

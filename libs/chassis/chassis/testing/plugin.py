@@ -9,7 +9,7 @@ import itertools
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -44,9 +44,9 @@ def postgres_url() -> Iterator[PostgresUrl]:
             yield server.url
 
 
-@pytest.fixture(scope="session")
-def amqp_uri() -> Iterator[str]:
-    """The real RabbitMQ."""
+@contextmanager
+def running_rabbit() -> Iterator[str]:
+    """A RabbitMQ of its own, while the block lasts: its address."""
     with ExitStack() as stack:
         if docker_answers():
             from testcontainers.rabbitmq import RabbitMqContainer
@@ -61,6 +61,13 @@ def amqp_uri() -> Iterator[str]:
             server.start()
             stack.callback(server.stop)
             yield server.uri
+
+
+@pytest.fixture(scope="session")
+def amqp_uri() -> Iterator[str]:
+    """The real RabbitMQ."""
+    with running_rabbit() as uri:
+        yield uri
 
 
 class _Templates:
