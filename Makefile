@@ -2,7 +2,7 @@
 
 PYTHON ?= python3
 PORT ?= 8000
-WORKERS ?= 3
+WORKERS ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
 OWN := libs/kernel libs/chassis services/accounts services/catalog services/cart services/payments services/credits \

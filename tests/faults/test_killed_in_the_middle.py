@@ -50,7 +50,7 @@ def _kill_all(faulty: FaultyStore, rng: random.Random, places: Mapping[str, str]
         for name, place in places.items():
             wait_until(
                 lambda name=name, place=place: faulty.lines_of(name, f"failpoint {place}: kill") > before[name],
-                f"{name} to be killed at {place}", 90,
+                f"{name} to be killed at {place}", 200,
             )  # fmt: skip
         load.wait_answered(3)
     load.assert_kept()

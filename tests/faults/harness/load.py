@@ -54,7 +54,7 @@ class Load:
         with self.tally.lock:
             return len(self.tally.ok) + len(self.tally.refused)
 
-    def wait_answered(self, more: int, timeout_s: float = 90.0) -> None:
+    def wait_answered(self, more: int, timeout_s: float = 200.0) -> None:
         """Wait until so many more purchases were answered."""
         wanted = self.answered + more
         wait_until(lambda: self.answered >= wanted, f"{more} more answers", timeout_s)
