@@ -12,26 +12,21 @@ import sqlalchemy as sa
 from alembic import op
 
 from chassis.persistence import UtcDateTimeColumn
+from chassis.persistence.migrations import replace_check
 
 revision = "0003"
 down_revision = "0002"
 
-#: By table, the name of each constraint that grows, with the text it had and the one that it gets.
-_GROWN = {
-    "ledger_account": {
-        "ledger_account_kind": (
-            "kind IN ('issuance', 'organization', 'card')",
-            "kind IN ('issuance', 'organization', 'card', 'usage', 'expiry')",
-        ),
-        "ledger_account_bounded": ("bounded = (kind <> 'issuance')", "bounded = (kind IN ('organization', 'card'))"),
-    },
-    "ledger_transaction": {
-        "ledger_transaction_kind": (
-            "kind IN ('grant', 'issue', 'claim')",
-            "kind IN ('grant', 'issue', 'claim', 'recall', 'spend', 'expiry', 'reversal')",
-        ),
-    },
-}
+#: Constraints that grow, with what they allow from here on.
+_GROWN = (
+    ("ledger_account", "ledger_account_kind", "kind IN ('issuance', 'organization', 'card', 'usage', 'expiry')"),
+    ("ledger_account", "ledger_account_bounded", "bounded = (kind IN ('organization', 'card'))"),
+    (
+        "ledger_transaction",
+        "ledger_transaction_kind",
+        "kind IN ('grant', 'issue', 'claim', 'recall', 'spend', 'expiry', 'reversal')",
+    ),
+)
 _HOLDING = "state IN ('issued', 'frozen')"
 
 # what a use must not be: more than its lot has left, or of a lot that came to another account
@@ -45,13 +40,8 @@ _WRONG_USE = """
 
 def upgrade() -> None:
     postgres = op.get_bind().dialect.name == "postgresql"
-    for table, constraints in _GROWN.items():
-        for name, (old, new) in constraints.items():
-            if postgres:
-                op.drop_constraint(name, table)
-                op.create_check_constraint(name, table, new)
-            else:
-                _rewrite_sqlite(table, old, new)
+    for table, name, condition in _GROWN:
+        replace_check(table, name, condition)
     op.execute(
         "INSERT INTO ledger_account (id, kind, owner_id, bounded) VALUES "
         "('usage:punchcard', 'usage', 'punchcard', false), ('expiry:punchcard', 'expiry', 'punchcard', false)"
@@ -61,21 +51,6 @@ def upgrade() -> None:
         _guard_postgresql()
     else:
         _guard_sqlite()
-
-
-def _rewrite_sqlite(table: str, old: str, new: str) -> None:
-    """Let a CHECK allow more. SQLite has no statement for that; its manual (lang_altertable, section 7) says that a
-    change which cannot make a stored row wrong may be written into the schema. The tables of the ledger stay as they
-    are, with every row and trigger.
-    """
-    version = op.get_bind().exec_driver_sql("PRAGMA schema_version").scalar()
-    op.execute("PRAGMA writable_schema = ON")
-    op.get_bind().execute(
-        sa.text("UPDATE sqlite_master SET sql = replace(sql, :old, :new) WHERE type = 'table' AND name = :table"),
-        {"old": old, "new": new, "table": table},
-    )
-    op.execute(f"PRAGMA schema_version = {version + 1}")
-    op.execute("PRAGMA writable_schema = OFF")
 
 
 def _create_tables() -> None:

@@ -12,12 +12,12 @@ import sqlalchemy as sa
 from alembic import op
 
 from chassis.persistence import UtcDateTimeColumn
+from chassis.persistence.migrations import replace_check
 
 revision = "0005"
 down_revision = "0004"
 
-_OLD_KINDS = "kind IN ('grant', 'issue', 'claim', 'recall', 'spend', 'expiry', 'reversal')"
-_NEW_KINDS = "kind IN ('grant', 'issue', 'claim', 'recall', 'spend', 'expiry', 'reversal', 'adjustment', 'split')"
+_KINDS = "kind IN ('grant', 'issue', 'claim', 'recall', 'spend', 'expiry', 'reversal', 'adjustment', 'split')"
 
 # what a use must not be: more than its lot has left, of a lot that came to another account, or at the wrong time
 _WRONG_USE = """
@@ -40,9 +40,8 @@ def upgrade() -> None:
         "ledger_transaction_due", "ledger_transaction", ["destination_id", "expires_at"], sqlite_where=expiring,
         postgresql_where=expiring,
     )  # fmt: skip
+    replace_check("ledger_transaction", "ledger_transaction_kind", _KINDS)
     if op.get_bind().dialect.name == "postgresql":
-        op.drop_constraint("ledger_transaction_kind", "ledger_transaction")
-        op.create_check_constraint("ledger_transaction_kind", "ledger_transaction", _NEW_KINDS)
         op.execute(
             f"""
             CREATE OR REPLACE FUNCTION lot_use_check() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -55,22 +54,9 @@ def upgrade() -> None:
             """
         )
     else:
-        _rewrite_sqlite("ledger_transaction", _OLD_KINDS, _NEW_KINDS)
         op.execute("DROP TRIGGER lot_use_check")
         op.execute(
             "CREATE TRIGGER lot_use_check BEFORE INSERT ON lot_use "
             f"WHEN typeof(NEW.amount) <> 'integer' OR {_WRONG_USE} "
             "BEGIN SELECT RAISE(ABORT, 'a lot has not so many credits'); END"
         )
-
-
-def _rewrite_sqlite(table: str, old: str, new: str) -> None:
-    """Let a CHECK allow more, as 0003 says."""
-    version = op.get_bind().exec_driver_sql("PRAGMA schema_version").scalar()
-    op.execute("PRAGMA writable_schema = ON")
-    op.get_bind().execute(
-        sa.text("UPDATE sqlite_master SET sql = replace(sql, :old, :new) WHERE type = 'table' AND name = :table"),
-        {"old": old, "new": new, "table": table},
-    )
-    op.execute(f"PRAGMA schema_version = {version + 1}")
-    op.execute("PRAGMA writable_schema = OFF")

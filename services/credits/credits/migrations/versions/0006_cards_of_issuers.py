@@ -11,12 +11,12 @@ import sqlalchemy as sa
 from alembic import op
 
 from chassis.persistence import UtcDateTimeColumn
+from chassis.persistence.migrations import replace_check
 
 revision = "0006"
 down_revision = "0005"
 
-_OLD_STATES = "state IN ('issued', 'claimed', 'recalled', 'expired', 'frozen')"
-_NEW_STATES = "state IN ('issued', 'claimed', 'recalled', 'expired', 'frozen', 'split')"
+_STATES = "state IN ('issued', 'claimed', 'recalled', 'expired', 'frozen', 'split')"
 
 # a part that is not of a card that is just being split, or that would be more than is left of it
 _WRONG_PART = """
@@ -45,13 +45,11 @@ def upgrade() -> None:
         op.create_index(
             f"support_card_{name}", "support_card", [column], sqlite_where=given, postgresql_where=given
         )  # fmt: skip
+    replace_check("support_card", "support_card_state", _STATES)
     if op.get_bind().dialect.name == "postgresql":
-        op.drop_constraint("support_card_state", "support_card")
-        op.create_check_constraint("support_card_state", "support_card", _NEW_STATES)
         _guard_postgresql("support_card_part", "INSERT", _WRONG_PART)
         _guard_postgresql("support_card_split", "UPDATE", _WRONG_SPLIT)
     else:
-        _rewrite_sqlite("support_card", _OLD_STATES, _NEW_STATES)
         _guard_sqlite("support_card_part", "INSERT", _WRONG_PART)
         _guard_sqlite("support_card_split", "UPDATE", _WRONG_SPLIT)
 
@@ -76,15 +74,3 @@ def _guard_sqlite(name: str, change: str, wrong: str) -> None:
         f"CREATE TRIGGER {name} BEFORE {change} ON support_card WHEN {wrong} "
         "BEGIN SELECT RAISE(ABORT, 'a split keeps its credits'); END"
     )
-
-
-def _rewrite_sqlite(table: str, old: str, new: str) -> None:
-    """Let a CHECK allow more, as 0003 says."""
-    version = op.get_bind().exec_driver_sql("PRAGMA schema_version").scalar()
-    op.execute("PRAGMA writable_schema = ON")
-    op.get_bind().execute(
-        sa.text("UPDATE sqlite_master SET sql = replace(sql, :old, :new) WHERE type = 'table' AND name = :table"),
-        {"old": old, "new": new, "table": table},
-    )
-    op.execute(f"PRAGMA schema_version = {version + 1}")
-    op.execute("PRAGMA writable_schema = OFF")

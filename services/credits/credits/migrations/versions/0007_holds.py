@@ -15,31 +15,27 @@ import sqlalchemy as sa
 from alembic import op
 
 from chassis.persistence import UtcDateTimeColumn
+from chassis.persistence.migrations import replace_check
 
 revision = "0007"
 down_revision = "0006"
 
-#: By table, the name of each constraint that grows, with the text it had and the one that it gets.
-_GROWN = {
-    "ledger_account": {
-        "ledger_account_kind": (
-            "kind IN ('issuance', 'organization', 'card', 'usage', 'expiry')",
-            "kind IN ('issuance', 'organization', 'card', 'hold', 'usage', 'expiry')",
-        ),
-        "ledger_account_bounded": (
-            "bounded = (kind IN ('organization', 'card'))",
-            "bounded = (kind IN ('organization', 'card', 'hold'))",
-        ),
-    },
-    "ledger_transaction": {
-        "ledger_transaction_kind": (
-            "kind IN ('grant', 'issue', 'claim', 'recall', 'spend', 'expiry', 'reversal', 'adjustment', 'split')",
-            "kind IN ('grant', 'issue', 'claim', 'recall', 'spend', 'expiry', 'reversal', 'adjustment', 'split', "
-            "'hold', 'release', 'give_back')",
-        ),
-    },
-    "lot_use": {"lot_use_amount": ("amount > 0", "amount <> 0")},
-}
+#: Constraints that grow, with what they allow from here on.
+_GROWN = (
+    (
+        "ledger_account",
+        "ledger_account_kind",
+        "kind IN ('issuance', 'organization', 'card', 'hold', 'usage', 'expiry')",
+    ),
+    ("ledger_account", "ledger_account_bounded", "bounded = (kind IN ('organization', 'card', 'hold'))"),
+    (
+        "ledger_transaction",
+        "ledger_transaction_kind",
+        "kind IN ('grant', 'issue', 'claim', 'recall', 'spend', 'expiry', 'reversal', 'adjustment', 'split', "
+        "'hold', 'release', 'give_back')",
+    ),
+    ("lot_use", "lot_use_amount", "amount <> 0"),
+)
 
 _USED = "(SELECT COALESCE(SUM(amount), 0) FROM lot_use WHERE lot_id = NEW.lot_id)"
 # what a use must not be: of what is no lot; more than its lot has left, of a lot that came to another account, or at
@@ -67,13 +63,8 @@ _FROZEN = "id, cause, organization_id, memo, held_at"
 
 def upgrade() -> None:
     postgres = op.get_bind().dialect.name == "postgresql"
-    for table, constraints in _GROWN.items():
-        for name, (old, new) in constraints.items():
-            if postgres:
-                op.drop_constraint(name, table)
-                op.create_check_constraint(name, table, new)
-            else:
-                _rewrite_sqlite(table, old, new)
+    for table, name, condition in _GROWN:
+        replace_check(table, name, condition)
     op.create_table(
         "credit_hold",
         sa.Column("id", sa.String(64), primary_key=True),
@@ -137,15 +128,3 @@ def _guard_sqlite() -> None:
             f"CREATE TRIGGER credit_hold_{name} BEFORE {change} ON credit_hold "
             "BEGIN SELECT RAISE(ABORT, 'a hold is kept'); END"
         )
-
-
-def _rewrite_sqlite(table: str, old: str, new: str) -> None:
-    """Let a CHECK allow more, as 0003 says."""
-    version = op.get_bind().exec_driver_sql("PRAGMA schema_version").scalar()
-    op.execute("PRAGMA writable_schema = ON")
-    op.get_bind().execute(
-        sa.text("UPDATE sqlite_master SET sql = replace(sql, :old, :new) WHERE type = 'table' AND name = :table"),
-        {"old": old, "new": new, "table": table},
-    )
-    op.execute(f"PRAGMA schema_version = {version + 1}")
-    op.execute("PRAGMA writable_schema = OFF")
