@@ -12,7 +12,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from chassis.persistence import Reader, Row, Transaction, UtcDateTimeColumn
+from chassis.persistence import Reader, Row, Statement, Transaction, UtcDateTimeColumn
+from chassis.persistence.statements import any_of
 from payments.domain.invoices import InvoiceState, Kind
 from payments.storage import INTENT, METADATA
 
@@ -64,18 +65,30 @@ DOCUMENT = sa.Table(
 )  # fmt: skip
 
 
+_OF_SERIES = (SERIES.c.issuer == sa.bindparam("of_issuer"), SERIES.c.kind == sa.bindparam("of_kind"))
+_LOCK_SERIES = Statement(sa.select(SERIES.c.last_serial).where(*_OF_SERIES).with_for_update())
+_END_SERIES = Statement(sa.update(SERIES).where(*_OF_SERIES).values(last_serial=sa.bindparam("last")))
+_INVOICES_OF = (
+    sa.select(DOCUMENT)
+    .where(any_of(DOCUMENT.c.order_id, "order_ids"), DOCUMENT.c.kind == sa.bindparam("of_kind"))
+    .order_by(DOCUMENT.c.id)
+)
+_READ_INVOICES = Statement(_INVOICES_OF)
+_LOCK_INVOICES = Statement(_INVOICES_OF.with_for_update())
+
+
 def lock_series(tx: Transaction, issuer: str, kind: Kind) -> int:
     """The serial that was given out last; nobody else numbers a document of the series until the transaction ends."""
-    tx.insert_new(SERIES, {"issuer": issuer, "kind": kind, "last_serial": 0})
-    is_it = (SERIES.c.issuer == issuer, SERIES.c.kind == kind)
-    serial: int = tx.scalar(sa.select(SERIES.c.last_serial).where(*is_it).with_for_update())
-    return serial
+    serial = tx.scalar(_LOCK_SERIES, of_issuer=issuer, of_kind=kind)
+    if serial is None:  # the first document of all
+        tx.insert_new(SERIES, {"issuer": issuer, "kind": kind, "last_serial": 0})
+        serial = tx.scalar(_LOCK_SERIES, of_issuer=issuer, of_kind=kind)
+    return int(serial)
 
 
 def end_series(tx: Transaction, issuer: str, kind: Kind, last_serial: int) -> None:
     """Keep the serial that was given out last; the series is locked."""
-    is_it = (SERIES.c.issuer == issuer, SERIES.c.kind == kind)
-    tx.execute(sa.update(SERIES).where(*is_it).values(last_serial=last_serial))
+    tx.write(_END_SERIES, of_issuer=issuer, of_kind=kind, last=last_serial)
 
 
 def lock_payable(tx: Transaction, order_ids: Iterable[str]) -> set[str]:
@@ -97,8 +110,7 @@ def insert(tx: Transaction, values: dict[str, Any]) -> None:
 
 def invoices_of(reader: Reader, order_ids: Iterable[str], *, lock: bool = False) -> dict[str, Row]:
     """The invoices of orders, by order."""
-    query = sa.select(DOCUMENT).where(DOCUMENT.c.order_id.in_(sorted(order_ids)), DOCUMENT.c.kind == Kind.INVOICE)
-    rows = reader.all(query.order_by(DOCUMENT.c.id).with_for_update() if lock else query)
+    rows = reader.all(_LOCK_INVOICES if lock else _READ_INVOICES, order_ids=sorted(order_ids), of_kind=Kind.INVOICE)
     return {row["order_id"]: row for row in rows}
 
 
