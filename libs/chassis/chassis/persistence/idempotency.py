@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from chassis.persistence.database import Reader, Transaction
 from chassis.persistence.statements import Statement
 from chassis.persistence.tables import IDEMPOTENCY_KEY
-from kernel.errors import Kind, Refusal
+from kernel.errors import Kind, Refusal, conflict
 
 _IS = (IDEMPOTENCY_KEY.c.scope == sa.bindparam("scope"), IDEMPOTENCY_KEY.c.key == sa.bindparam("key"))
 _FIND = Statement(sa.select(IDEMPOTENCY_KEY).where(*_IS))
@@ -109,6 +109,30 @@ class IdempotencyKeys:
             "subject_id": subject_id,
             "created_at": self._transaction.now,
         }
+
+
+def in_flight() -> Refusal:
+    """The answer to a retry while the first request is still under way, and somebody is at it."""
+    return conflict(
+        "idempotency_key_in_flight", "The first request with this Idempotency-Key is still under way. Ask again."
+    )
+
+
+def refuse_as_kept(answer: Mapping[str, Any], *, replayed: bool) -> None:
+    """Refuse if a kept answer is a refusal (``{"refusal": Refusal.as_dict()}``).
+
+    Args:
+        answer: what `finish` was given.
+        replayed: whether it is given again, which the refusal then says.
+
+    Raises:
+        Refusal: the one that was kept.
+    """
+    if "refusal" in answer:
+        refusal = Refusal.from_dict(answer["refusal"])
+        if replayed:
+            refusal.extra["replayed"] = True
+        raise refusal
 
 
 def request_hash(operation: str, body: Mapping[str, Any]) -> str:

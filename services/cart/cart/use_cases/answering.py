@@ -11,7 +11,7 @@ from cart.use_cases.resume_orders import claim, resume_order
 from cart.use_cases.settle_order import Answer
 from cart.use_cases.views import order_view
 from chassis.persistence import Answer as KnownAnswer
-from kernel.errors import Refusal, conflict
+from chassis.persistence import in_flight, refuse_as_kept
 
 
 def answer_again(app: App, known: KnownAnswer) -> dict[str, Any]:
@@ -25,9 +25,7 @@ def answer_again(app: App, known: KnownAnswer) -> dict[str, Any]:
     with app.database.transaction() as transaction:
         order = claim(app, transaction, known.subject_id)
     if order is None:
-        raise conflict(
-            "idempotency_key_in_flight", "The first request with this Idempotency-Key is still under way. Ask again."
-        )
+        raise in_flight()
     answer = resume_order(app, order)
     if answer is not None:
         return reply(answer, replayed=True)
@@ -42,11 +40,7 @@ def reply(answer: Answer, *, replayed: bool) -> dict[str, Any]:
     Raises:
         Refusal: the answer is one.
     """
-    if "refusal" in answer:
-        refusal = Refusal.from_dict(answer["refusal"])
-        if replayed:
-            refusal.extra["replayed"] = True
-        raise refusal
+    refuse_as_kept(answer, replayed=replayed)
     return {"order": answer["order"], "status": answer["status"], "replayed": replayed}
 
 

@@ -17,7 +17,7 @@ from cart.use_cases.settle_order import settle_order
 from cart.use_cases.views import BUYERS, order_view
 from chassis.identity import Identity
 from chassis.persistence import Answer as KnownAnswer
-from chassis.persistence import IdempotencyKeys, Transaction, request_hash
+from chassis.persistence import IdempotencyKeys, Transaction, in_flight, refuse_as_kept, request_hash
 from kernel.errors import Refusal, conflict, not_found
 
 Answer = dict[str, Any]
@@ -70,9 +70,7 @@ def _begin(
     if known is not None and (known.answer is not None or order.state is not State.PENDING_PAYMENT):
         return known, order
     if known is not None and order.next_attempt_at > transaction.now:
-        raise conflict(
-            "idempotency_key_in_flight", "The first request with this Idempotency-Key is still under way. Ask again."
-        )
+        raise in_flight()
     if order.problem is not None:
         raise conflict(
             "order_needs_a_person", "Something is wrong with this order's payment. Our staff is looking at it."
@@ -113,9 +111,5 @@ def _already_paid(order: Order) -> Refusal:
 
 
 def _reply(answer: Answer, *, replayed: bool) -> Answer:
-    if "refusal" in answer:
-        refusal = Refusal.from_dict(answer["refusal"])
-        if replayed:
-            refusal.extra["replayed"] = True
-        raise refusal
+    refuse_as_kept(answer, replayed=replayed)
     return {**answer, "replayed": replayed}

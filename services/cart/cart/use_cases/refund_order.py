@@ -16,7 +16,7 @@ from cart.use_cases.settle_refund import Answer
 from cart.use_cases.views import REFUNDERS, refund_view
 from chassis.identity import Identity
 from chassis.persistence import Answer as KnownAnswer
-from chassis.persistence import IdempotencyKeys, Transaction, request_hash
+from chassis.persistence import IdempotencyKeys, Transaction, in_flight, refuse_as_kept, request_hash
 from kernel.errors import Refusal, conflict, not_found
 from kernel.ids import new_id
 from kernel.money import Money
@@ -131,9 +131,7 @@ def _answer_again(app: App, known: KnownAnswer) -> dict[str, Any]:
     with app.database.transaction() as transaction:
         refund = claim(app, transaction, known.subject_id)
     if refund is None:
-        raise conflict(
-            "idempotency_key_in_flight", "The first request with this Idempotency-Key is still under way. Ask again."
-        )
+        raise in_flight()
     answer = proceed_refund(app, refund)
     return not_known_yet(app, refund.id, replayed=True) if answer is None else reply(answer, replayed=True)
 
@@ -144,11 +142,7 @@ def reply(answer: Answer, *, replayed: bool) -> dict[str, Any]:
     Raises:
         Refusal: the answer is one.
     """
-    if "refusal" in answer:
-        refusal = Refusal.from_dict(answer["refusal"])
-        if replayed:
-            refusal.extra["replayed"] = True
-        raise refusal
+    refuse_as_kept(answer, replayed=replayed)
     return {"refund": answer["refund"], "status": answer.get("status", 201), "replayed": replayed}
 
 

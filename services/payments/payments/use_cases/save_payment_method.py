@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from chassis import failpoints
-from chassis.persistence import IdempotencyKeys, IntegrityError, request_hash
+from chassis.persistence import IdempotencyKeys, IntegrityError, in_flight, refuse_as_kept, request_hash
 from chassis.persistence.throttle import network_of, subject
-from kernel.errors import Kind, Refusal, conflict, invalid, unavailable
+from kernel.errors import Kind, Refusal, invalid, unavailable
 from kernel.ids import new_id
 from payments import payment_method_storage
 from payments.domain.declines import decline, decline_code
@@ -106,9 +106,7 @@ def _take_over(app: App, method_id: str) -> tuple[str, str]:
     with app.database.transaction() as tx:
         due = payment_method_storage.claim_due(tx, app.lease, method_id)
     if due is None:
-        raise conflict(
-            "idempotency_key_in_flight", "The first request with this Idempotency-Key is still under way. Ask again."
-        )
+        raise in_flight()
     return method_id, due["provider_token"]
 
 
@@ -161,9 +159,5 @@ def _refused(declined: Declined) -> dict[str, Any]:
 
 
 def _reply(answer: dict[str, Any], *, replayed: bool) -> dict[str, Any]:
-    if "refusal" in answer:
-        refusal = Refusal.from_dict(answer["refusal"])
-        if replayed:
-            refusal.extra["replayed"] = True
-        raise refusal
+    refuse_as_kept(answer, replayed=replayed)
     return {"payment_method": answer["payment_method"], "replayed": replayed}

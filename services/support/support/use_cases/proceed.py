@@ -8,7 +8,7 @@ from typing import Any
 
 from chassis import failpoints
 from chassis.persistence import Answer as KnownAnswer
-from chassis.persistence import Transaction
+from chassis.persistence import Transaction, in_flight, refuse_as_kept
 from kernel.errors import Kind, Refusal, conflict
 from support import storage
 from support.bootstrap import App
@@ -108,9 +108,7 @@ def finish(app: App, begun: Ticket | KnownAnswer) -> dict[str, Any]:
     with app.database.transaction() as tx:
         ticket = claim(app, tx, begun.subject_id)
     if ticket is None:
-        raise conflict(
-            "idempotency_key_in_flight", "The first request with this Idempotency-Key is still under way. Ask again."
-        )
+        raise in_flight()
     answer = proceed(app, ticket)
     return _not_known_yet(app, ticket.id, replayed=True) if answer is None else reply(answer, replayed=True)
 
@@ -132,11 +130,7 @@ def reply(answer: steps.Answer, *, replayed: bool) -> dict[str, Any]:
     Raises:
         Refusal: the answer is one.
     """
-    if "refusal" in answer:
-        refusal = Refusal.from_dict(answer["refusal"])
-        if replayed:
-            refusal.extra["replayed"] = True
-        raise refusal
+    refuse_as_kept(answer, replayed=replayed)
     return {**answer, "replayed": replayed}
 
 
