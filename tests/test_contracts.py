@@ -9,7 +9,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from chassis.service import Consume
+from chassis.service import Consume, entrypoints, load
 from chassis.testing import event_example
 from punchcard.contracts import differences, generate
 from punchcard.parts import SERVICES
@@ -18,14 +18,7 @@ CONTRACTS = Path(__file__).parent.parent / "contracts"
 
 
 def consumers() -> list[tuple[str, Consume]]:
-    found = []
-    for name in SERVICES:
-        service_class = getattr(import_module(f"{name}.service"), f"{name.capitalize()}Service")
-        for attribute in vars(service_class).values():
-            for entrypoint in getattr(attribute, "nameko_entrypoints", ()):
-                if isinstance(entrypoint, Consume):
-                    found.append((name, entrypoint))
-    return found
+    return [(name, entrypoint) for name in SERVICES for entrypoint in entrypoints(load(name), Consume).values()]
 
 
 def test_the_checked_in_contracts_are_what_the_code_says() -> None:

@@ -9,14 +9,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from copy import deepcopy
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from chassis.messages import load_request
-from chassis.service import Consume, Rpc, entrypoints
+from chassis.service import Consume, Rpc, entrypoints, load
 from chassis.testing import event_example
 from kernel.errors import Refusal
 from punchcard.parts import SERVICES
@@ -29,8 +28,7 @@ REQUESTS: dict[str, Any] = json.loads((PREVIOUS / "requests.json").read_text())
 def of_all_services(kind: type) -> Iterator[tuple[str, Any]]:
     """Every entrypoint of that kind with its service's name."""
     for name in SERVICES:
-        service_class = getattr(import_module(f"{name}.service"), f"{name.capitalize()}Service")
-        for method, entrypoint in entrypoints(service_class, kind).items():
+        for method, entrypoint in entrypoints(load(name), kind).items():
             yield f"{name}.{method}", entrypoint
 
 

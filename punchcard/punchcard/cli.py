@@ -70,8 +70,9 @@ def _migrate(options: argparse.Namespace) -> int:
 
 def _topology(_options: argparse.Namespace) -> int:
     from chassis.messaging.topology import explain
-    from chassis.runner import declare_topology, load
+    from chassis.runner import declare_topology
     from chassis.runtime import read_queue_type
+    from chassis.service import load
     from chassis.settings import Environment, SettingsError
 
     environment = Environment()

@@ -9,6 +9,7 @@ from pathlib import Path
 from chassis.contracts import describe, describe_common
 from chassis.rpc import RpcClient
 from chassis.sealing import Opener, new_key
+from chassis.service import load
 from gateway.app import create_app
 from gateway.identities import IdentityCache
 from gateway.settings import Settings as GatewaySettings
@@ -19,9 +20,8 @@ def generate() -> dict[str, str]:
     """All contract files by their path below ``contracts/``."""
     files = describe_common()
     for name in SERVICES:
-        service_class = getattr(import_module(f"{name}.service"), f"{name.capitalize()}Service")
         messages = import_module(f"{name}.messages")
-        files.update(describe(service_class, messages.EVENTS, messages.RPC_EXAMPLES))
+        files.update(describe(load(name), messages.EVENTS, messages.RPC_EXAMPLES))
     files["gateway/openapi.json"] = _openapi()
     return files
 

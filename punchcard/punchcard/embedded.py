@@ -26,6 +26,7 @@ import eventlet.wsgi
 
 from chassis.observability import logs, metrics
 from chassis.rpc import RpcClient
+from chassis.service import load
 from chassis.settings import Environment
 from gateway.app import create_app
 from gateway.identities import IdentityCache
@@ -96,7 +97,7 @@ def run(folder: Path, port: int) -> None:
 
 
 def _start_services(stack: contextlib.ExitStack) -> None:
-    classes = [runner.load(name) for name in SERVICES]
+    classes = [load(name) for name in SERVICES]
     runner.declare_topology("memory://", classes)
     services = runner.build_runner(classes)
     services.start()

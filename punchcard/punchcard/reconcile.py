@@ -11,7 +11,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib import import_module
 from typing import Any, Protocol
 
 import requests
@@ -20,7 +19,7 @@ from chassis import context
 from chassis.identity import Identity, IdentitySigner
 from chassis.messaging.depths import queue_depths, queue_names
 from chassis.messaging.topology import Subscription
-from chassis.service import subscriptions
+from chassis.service import load, subscriptions
 from kernel.ids import new_id
 from punchcard.parts import SERVICES
 
@@ -185,7 +184,7 @@ def provider_book(url: str, key: str) -> Book:
 
 def all_subscriptions() -> list[Subscription]:
     """Every event that a service of the store handles."""
-    return [subscription for name in SERVICES for subscription in subscriptions(_service_class(name))]
+    return [subscription for name in SERVICES for subscription in subscriptions(load(name))]
 
 
 def broker_depths(uri: str) -> Depths:
@@ -440,7 +439,3 @@ def _pages(client: Client, service: str, method: str, size: int = _PAGE) -> list
 
 def _places(breaks: Iterable[Break]) -> set[tuple[str, str]]:
     return {(found.rule, found.subject) for found in breaks}
-
-
-def _service_class(name: str) -> Any:
-    return getattr(import_module(f"{name}.service"), f"{name.capitalize()}Service")

@@ -40,7 +40,7 @@ from chassis.persistence.migrations import migrate
 from chassis.persistence.tables import OUTBOX
 from chassis.runtime import Runtime
 from chassis.sealing import Sealer
-from chassis.service import Call, Consume, ConsumeMany, Rpc
+from chassis.service import Call, Consume, ConsumeMany, Rpc, load
 from chassis.settings import Environment
 from chassis.testing import FixedClock, identity
 from kernel.errors import unavailable
@@ -319,14 +319,10 @@ def _hurry(connection: Any, _record: Any) -> None:
 
 
 def _service(name: str, runtime: Runtime) -> Any:
-    service = _service_class(name)()
+    service = load(name)()
     service.app = import_module(f"{name}.bootstrap").bootstrap(runtime)
     service.runtime = runtime
     return service
-
-
-def _service_class(name: str) -> Any:
-    return getattr(import_module(f"{name}.service"), f"{name.capitalize()}Service")
 
 
 @cache
@@ -335,7 +331,7 @@ def _handlers(event_type: str) -> dict[str, tuple[str, Consume]]:
     return {
         name: (attribute, entrypoint)
         for name in SERVICES
-        for attribute, function in vars(_service_class(name)).items()
+        for attribute, function in vars(load(name)).items()
         for entrypoint in getattr(function, "nameko_entrypoints", ())
         if isinstance(entrypoint, Consume) and entrypoint.event == event_type
     }

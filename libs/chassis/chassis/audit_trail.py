@@ -8,13 +8,10 @@ from typing import Any
 import sqlalchemy as sa
 from marshmallow import fields, validate
 
-from chassis.identity import Identity
+from chassis.identity import STAFF, Identity
 from chassis.messages import PlainString, RequestSchema, StrictInteger, UtcDateTime
 from chassis.persistence.database import Reader
 from chassis.persistence.tables import AUDIT_ENTRY
-
-#: Who may read all of it.
-STAFF = ("finance", "support", "superuser")
 
 
 class ListAudit(RequestSchema):

@@ -19,6 +19,8 @@ from kernel.errors import Kind, Refusal
 
 #: Seconds that a statement is believed. A logout is not held up by this: the gateway is told at once.
 LIFETIME_S = 300
+#: Roles of the platform's own people; each of them may look at what is any organisation's.
+STAFF = ("finance", "support", "superuser")
 
 #: What an API key can be restricted to: look; fill the cart, order and keep addresses; claim and handle support cards;
 #: open and answer tickets; manage users, keys and the organisation. Every key may look.

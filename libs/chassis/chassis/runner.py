@@ -12,7 +12,6 @@ import logging
 import os
 import signal
 from collections.abc import Callable, Iterable
-from importlib import import_module
 from typing import Any
 
 from nameko.runners import ServiceRunner
@@ -31,15 +30,10 @@ from chassis.observability.logs import configure
 from chassis.persistence import Database
 from chassis.persistence.migrations import migrate
 from chassis.persistence.patience import SILENCE_S, limit_silence
-from chassis.service import Consume, Every, entrypoints, subscriptions
+from chassis.service import Consume, Every, entrypoints, load, subscriptions
 from chassis.settings import Environment
 
 _log = logging.getLogger(__name__)
-
-
-def load(name: str) -> Any:
-    """The nameko class of a service: ``<name>.service.<Name>Service``."""
-    return getattr(import_module(f"{name}.service"), f"{name.capitalize()}Service")
 
 
 def declare_topology(uri: str, service_classes: Iterable[Any], queue_type: str | None = None) -> list[Mismatch]:

@@ -10,6 +10,7 @@ import logging
 import os
 from collections.abc import Callable, Iterable
 from datetime import timedelta
+from importlib import import_module
 from typing import Any, ClassVar, TypeVar
 
 import sqlalchemy as sa
@@ -20,6 +21,7 @@ from nameko.extensions import DependencyProvider, Entrypoint
 
 from chassis import audit_trail, context, timeline
 from chassis.bus import BusServer
+from chassis.identity import STAFF
 from chassis.messages import RequestSchema
 from chassis.messaging import dead_letters
 from chassis.messaging.dead_letters import DeadLetters, Selection
@@ -45,6 +47,7 @@ __all__ = [
     "consume_many",
     "entrypoints",
     "every",
+    "load",
     "rpc",
     "subscriptions",
 ]
@@ -269,7 +272,7 @@ class Service:
     @rpc(request=RequestSchema(), reply=MessagingState())
     def messaging_state(self, call: Call) -> dict[str, Any]:
         """What has not left the outbox yet, and what was parked; for staff."""
-        call.caller.require("finance", "support", "superuser")
+        call.caller.require(*STAFF)
         return messaging_state(self.app.database)
 
     @rpc(request=dead_letters.ListDeadLetters(), reply=dead_letters.DeadLetterList())
@@ -308,6 +311,12 @@ class Service:
             with self.app.database.transaction() as transaction:
                 limit = transaction.now - timedelta(days=days)
                 transaction.execute(sa.delete(table).where(table.c[column] < limit))
+
+
+def load(name: str) -> type[Service]:
+    """The nameko class of a service: ``<name>.service.<Name>Service``."""
+    found: type[Service] = getattr(import_module(f"{name}.service"), f"{name.capitalize()}Service")
+    return found
 
 
 def entrypoints(service_class: type[Service], kind: type[Kind]) -> dict[str, Kind]:

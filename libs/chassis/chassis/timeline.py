@@ -11,8 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 from marshmallow import fields
 
-from chassis.audit_trail import STAFF
-from chassis.identity import Identity
+from chassis.identity import STAFF, Identity
 from chassis.messages import PlainString, RequestSchema, UtcDateTime
 from chassis.persistence.database import Reader
 from chassis.persistence.tables import AUDIT_ENTRY

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from chassis.identity import STAFF
 from chassis.messages import Event
 from chassis.observability import metrics
 from chassis.persistence import Reader
@@ -168,7 +169,7 @@ class CreditsService(Service):
 
     @rpc(request=messages.Nothing(), reply=messages.Reconciliation())
     def reconcile(self, call: Call) -> dict[str, Any]:
-        call.caller.require("finance", "support", "superuser")
+        call.caller.require(*STAFF)
         return {"breaks": reconcile(self.app), "totals": credit_totals(self.app)}
 
     @rpc(request=messages.OrderFactsPage(), reply=messages.HoldFacts())

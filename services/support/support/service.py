@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from chassis.identity import STAFF
 from chassis.service import Call, Provided, Service, every, rpc
 from support import messages
 from support.bootstrap import bootstrap
-from support.domain.preflight import STAFF
 from support.use_cases.add_comment import add_comment
 from support.use_cases.add_time import add_time
 from support.use_cases.answer_overrun import answer_overrun

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from amqp.exceptions import AMQPError
 from marshmallow import ValidationError, fields, validate, validates_schema
 
+from chassis.identity import STAFF
 from chassis.messages import PlainString, RequestSchema, StrictInteger, UtcDateTime
 from chassis.messaging.incoming import CORRELATION_HEADER
 from chassis.messaging.link import Link, connect, is_memory
@@ -23,7 +24,7 @@ from kernel.errors import not_found, unavailable
 from kernel.ids import new_id
 
 #: Who may see them, and who may replay them (`chassis.identity.Identity.role`).
-READERS = ("finance", "support", "superuser")
+READERS = STAFF
 REPLAYERS = ("support", "superuser")
 #: Letters that one call over the bus replays at most: its caller waits for the answer.
 MOST_AT_ONCE = 1000

@@ -6,7 +6,7 @@ from typing import Any
 
 from accounts import storage
 from accounts.bootstrap import App
-from chassis.identity import Identity
+from chassis.identity import STAFF, Identity
 
 
 def order_facts(app: App, caller: Identity, *, limit: int, cursor: str | None) -> dict[str, Any]:
@@ -15,7 +15,7 @@ def order_facts(app: App, caller: Identity, *, limit: int, cursor: str | None) -
     Raises:
         Refusal: `forbidden` for customers; `invalid_cursor`.
     """
-    caller.require("finance", "support", "superuser")
+    caller.require(*STAFF)
     with app.database.reading() as reader:
         rows, following = storage.page_of_entitlements(reader, limit, cursor)
     return {

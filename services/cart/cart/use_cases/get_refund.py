@@ -6,8 +6,8 @@ from typing import Any
 
 from cart import storage
 from cart.bootstrap import App
-from cart.use_cases.views import STAFF, refund_view
-from chassis.identity import Identity
+from cart.use_cases.views import refund_view
+from chassis.identity import STAFF, Identity
 from kernel.errors import not_found
 
 

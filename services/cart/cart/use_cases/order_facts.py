@@ -8,8 +8,7 @@ from cart import storage
 from cart.bootstrap import App
 from cart.domain.order import ORDER, Order
 from cart.domain.refund import Refund
-from cart.use_cases.views import STAFF
-from chassis.identity import Identity
+from chassis.identity import STAFF, Identity
 from kernel.clock import rfc3339
 
 

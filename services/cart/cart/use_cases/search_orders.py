@@ -6,8 +6,7 @@ from typing import Any
 
 from cart import storage
 from cart.bootstrap import App
-from cart.use_cases.views import STAFF
-from chassis.identity import Identity
+from chassis.identity import STAFF, Identity
 from chassis.persistence import Row
 
 

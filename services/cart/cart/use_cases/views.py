@@ -17,8 +17,7 @@ from kernel.money import Money
 #: Who may read carts and orders, and who may also change and place them.
 READERS = ("viewer", "buyer", "admin")
 BUYERS = ("buyer", "admin")
-#: Staff who may see what is anybody's, and who may also give money back.
-STAFF = ("finance", "support", "superuser")
+#: Staff who may give money back.
 REFUNDERS = ("finance", "superuser")
 
 _PAYMENT_STATES = {

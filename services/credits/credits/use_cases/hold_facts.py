@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from chassis.identity import Identity
+from chassis.identity import STAFF, Identity
 from credits.bootstrap import App
 from credits.storage import holds
 
@@ -15,7 +15,7 @@ def hold_facts(app: App, caller: Identity, *, limit: int, cursor: str | None) ->
     Raises:
         Refusal: `forbidden` for customers; `invalid_cursor`.
     """
-    caller.require("finance", "support", "superuser")
+    caller.require(*STAFF)
     with app.database.reading() as reader:
         rows, following = holds.page_of_holds(reader, limit, cursor)
     return {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from chassis.identity import Identity
+from chassis.identity import STAFF, Identity
 from chassis.persistence import Reader, Row
 from credits.bootstrap import App
 from credits.domain.cards import HOLDING
@@ -19,7 +19,7 @@ def order_facts(app: App, caller: Identity, *, limit: int, cursor: str | None) -
     Raises:
         Refusal: `forbidden` for customers; `invalid_cursor`.
     """
-    caller.require("finance", "support", "superuser")
+    caller.require(*STAFF)
     with app.database.reading() as reader:
         rows, following = ledger.brought_by_orders(reader, limit, cursor)
         what_became = _what_became(reader, rows)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from chassis.identity import Identity
+from chassis.identity import STAFF, Identity
 from chassis.observability.metrics import Sample
 from credits.bootstrap import App
 from credits.storage import reconciliations
@@ -35,7 +35,7 @@ def record_reconciliation(
     Raises:
         Refusal: `forbidden` for customers.
     """
-    caller.require("finance", "support", "superuser")
+    caller.require(*STAFF)
     found = {
         "began_at": began_at, "ended_at": ended_at, "looked_at": dict(looked_at), "breaks_count": breaks_count,
         "breaks": list(breaks),
@@ -58,7 +58,7 @@ def list_reconciliations(app: App, caller: Identity, *, limit: int, cursor: str 
     Raises:
         Refusal: `forbidden` for customers; `invalid_cursor`.
     """
-    caller.require("finance", "support", "superuser")
+    caller.require(*STAFF)
     with app.database.reading() as reader:
         items, following = reconciliations.listed(reader, limit, cursor)
     return {"items": items, "next": following}

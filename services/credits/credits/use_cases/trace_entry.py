@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from chassis.identity import Identity
+from chassis.identity import STAFF, Identity
 from chassis.persistence import Reader, Row
 from credits.bootstrap import App
 from credits.domain import codes
@@ -34,7 +34,7 @@ def trace_entry(app: App, caller: Identity, *, id: str, any_organization: bool) 
         Refusal: `forbidden`; `not_found`, for another organisation's entry as for one that does not exist.
     """
     if any_organization:
-        caller.require("finance", "support", "superuser")
+        caller.require(*STAFF)
     account = None if any_organization else ledger.organization_account(caller.organization_id)
     with app.database.reading() as reader:
         entry = ledger.find_entry(reader, id, account)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from chassis.identity import Identity
+from chassis.identity import STAFF, Identity
 from notifications import storage
 from notifications.bootstrap import App
 
@@ -25,7 +25,7 @@ def list_deliveries(
     Raises:
         Refusal: `forbidden` for customers; `invalid_cursor`.
     """
-    caller.require("finance", "support", "superuser")
+    caller.require(*STAFF)
     with app.database.reading() as reader:
         rows, following = storage.list_deliveries(
             reader, cause_prefix=cause_prefix, order_id=order_id, limit=limit, cursor=cursor

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from chassis.identity import STAFF
 from payments import remittance_storage
 from payments.domain.references import normalised
 from payments.domain.remittances import bank_key
@@ -38,7 +39,7 @@ def find_orders(
     Raises:
         Refusal: `forbidden`.
     """
-    caller.require("finance", "support", "superuser")
+    caller.require(*STAFF)
     with app.database.reading() as reader:
         found = remittance_storage.find_orders(
             reader,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from chassis.identity import STAFF
 from kernel.errors import not_found
 from payments import invoice_storage as storage
 from payments.use_cases.invoice_views import invoice_view
@@ -13,7 +14,6 @@ if TYPE_CHECKING:
     from payments.bootstrap import App
 
 _READERS = ("viewer", "buyer", "admin")
-_STAFF = ("finance", "support", "superuser")
 
 
 def get_invoice(app: App, caller: Identity, *, order_id: str) -> dict[str, Any]:
@@ -22,11 +22,11 @@ def get_invoice(app: App, caller: Identity, *, order_id: str) -> dict[str, Any]:
     Raises:
         Refusal: `forbidden`; `not_found`, also for another organisation's, and for an order that has none (yet).
     """
-    caller.require(*_READERS, *_STAFF)
+    caller.require(*_READERS, *STAFF)
     with app.database.reading() as reader:
         invoice = storage.invoices_of(reader, [order_id]).get(order_id)
         notes = storage.credit_notes_of(reader, order_id) if invoice is not None else []
-    is_staff = caller.role in _STAFF
+    is_staff = caller.role in STAFF
     if invoice is None or (not is_staff and invoice["organization_id"] != caller.organization_id):
         raise not_found("invoice")
     return invoice_view(invoice, notes)

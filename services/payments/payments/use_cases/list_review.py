@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from chassis.identity import STAFF
 from payments import remittance_storage
 from payments.use_cases.remittance_views import surplus_view
 
@@ -27,7 +28,7 @@ def list_review(
     Raises:
         Refusal: `forbidden` for customers; `invalid_cursor`.
     """
-    caller.require("finance", "support", "superuser")
+    caller.require(*STAFF)
     with app.database.reading() as reader:
         rows, following = remittance_storage.page_of_surplus(reader, reason, order_id, settled, limit, cursor)
     return {"items": [surplus_view(row) for row in rows], "next": following}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from chassis.identity import STAFF
 from payments import remittance_storage
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ def order_facts(app: App, caller: Identity, *, limit: int, cursor: str | None) -
     Raises:
         Refusal: `forbidden` for customers; `invalid_cursor`.
     """
-    caller.require("finance", "support", "superuser")
+    caller.require(*STAFF)
     with app.database.reading() as reader:
         rows, following = remittance_storage.page_of_intents(reader, limit, cursor)
     return {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from chassis.identity import STAFF
 from chassis.persistence import IdempotencyKeys, request_hash
 from kernel.clock import rfc3339
 from kernel.errors import Refusal, conflict, not_found
@@ -95,7 +96,7 @@ def list_payouts(app: App, caller: Identity, *, state: str | None, limit: int, c
     Raises:
         Refusal: `forbidden` for customers; `invalid_cursor`.
     """
-    caller.require("finance", "support", "superuser")
+    caller.require(*STAFF)
     with app.database.reading() as reader:
         rows, following = payout_storage.page_of_payouts(reader, state, limit, cursor)
     return {"items": [payout_view(row) for row in rows], "next": following}

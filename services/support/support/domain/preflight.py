@@ -12,8 +12,7 @@ from kernel.errors import Kind, Refusal
 OPENERS = ("ticket", "buyer", "admin")
 #: Who may read them too.
 READERS = ("ticket", "viewer", "buyer", "admin")
-#: Staff who may see any ticket, and who may also work on it.
-STAFF = ("finance", "support", "superuser")
+#: Staff who may work on any ticket; all of them may see it.
 WORKERS = ("support", "superuser")
 
 

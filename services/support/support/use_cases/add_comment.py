@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from chassis.identity import Identity
+from chassis.identity import STAFF, Identity
 from chassis.persistence import IdempotencyKeys, Transaction, request_hash
 from kernel.clock import rfc3339
 from kernel.errors import Kind, Refusal, conflict
 from kernel.ids import new_id
 from support import storage
 from support.bootstrap import App
-from support.domain.preflight import OPENERS, STAFF, WORKERS
+from support.domain.preflight import OPENERS, WORKERS
 from support.domain.tickets import LIVE, State, Ticket
 from support.messages import TICKET_ANSWERED
 from support.use_cases import views

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from chassis.identity import Identity
+from chassis.identity import STAFF, Identity
 from chassis.persistence import IdempotencyKeys, Transaction, request_hash
 from kernel.errors import conflict
 from support import storage
 from support.bootstrap import App
-from support.domain.preflight import OPENERS, STAFF, WORKERS
+from support.domain.preflight import OPENERS, WORKERS
 from support.domain.tickets import OverrunState, State, Step, Ticket, check_idle, check_live
 from support.use_cases import views
 from support.use_cases.proceed import finish

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from chassis.identity import Identity
+from chassis.identity import STAFF, Identity
 from support import storage
 from support.bootstrap import App
-from support.domain.preflight import READERS, STAFF
+from support.domain.preflight import READERS
 from support.use_cases import views
 
 

@@ -6,12 +6,11 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from chassis.identity import Identity
+from chassis.identity import STAFF, Identity
 from chassis.persistence import Reader, Row
 from kernel.clock import rfc3339
 from kernel.errors import not_found
 from support import storage
-from support.domain.preflight import STAFF
 from support.domain.tickets import Ticket
 
 
