@@ -11,13 +11,12 @@ from typing import Any, cast
 
 from flask import g
 
+from chassis.identity import STAFF
 from gateway.web import Blueprint, View, credential
 from kernel.errors import Kind, Refusal
 
 _log = logging.getLogger("gateway.audit")
 
-#: Whom the routes are for.
-STAFF = ("finance", "support", "superuser")
 #: How the OpenAPI document marks them.
 FOR_STAFF = "x-for-staff"
 

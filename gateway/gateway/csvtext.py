@@ -9,6 +9,8 @@ from typing import Any
 
 from flask import Response, current_app, request
 
+from gateway.web import ask
+
 #: What a spreadsheet takes for the beginning of a formula; a cell that begins so is text all the same.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
@@ -16,6 +18,26 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 def wants_csv() -> bool:
     """Whether the client would rather have CSV than JSON."""
     return request.accept_mimetypes.best_match(["application/json", "text/csv"]) == "text/csv"
+
+
+def all_rows(service: str, method: str, wanted: Mapping[str, Any], most: int) -> list[dict[str, Any]]:
+    """A list for a file: page after page of what a service lists.
+
+    Args:
+        service: its name.
+        method: of that service; it answers ``items`` and ``next``.
+        wanted: what the list is asked for.
+        most: rows after which no further page is asked for.
+    """
+    rows: list[dict[str, Any]] = []
+    asked = {**wanted, "limit": 100}
+    while len(rows) < most:
+        reply = ask(service, method, asked)
+        rows += reply["items"]
+        if reply["next"] is None:
+            break
+        asked["cursor"] = reply["next"]
+    return rows
 
 
 def csv_answer(name: str, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> Response:

@@ -18,6 +18,7 @@ from chassis.messages import (
     StrictInteger,
     UtcDateTime,
 )
+from gateway.services import SERVICES
 from kernel.money import MINOR_DIGITS
 
 #: No product allows as many; the cart knows each one's own cap.
@@ -272,14 +273,10 @@ class CardQuery(PageQuery):
     role = fields.String(load_default="issuer", validate=validate.OneOf(["issuer", "claimant"]))
 
 
-#: Every service has dead letters of its own.
-_SERVICES = ("accounts", "catalog", "cart", "payments", "credits", "support", "notifications")
-
-
 class DeadLetterQuery(PageQuery):
     """Dead letters of one service or all, of causes that begin so or all."""
 
-    service = fields.String(validate=validate.OneOf(_SERVICES))
+    service = fields.String(validate=validate.OneOf(SERVICES))
     cause = PlainString(max_length=100)
 
 
@@ -300,7 +297,7 @@ class AuditQuery(OwnAuditQuery):
 class Replay(RequestSchema):
     """Which dead letters of a service to try again: one, or those whose cause begins so."""
 
-    service = fields.String(required=True, validate=validate.OneOf(_SERVICES))
+    service = fields.String(required=True, validate=validate.OneOf(SERVICES))
     id = PlainString(max_length=64)
     cause = PlainString(max_length=100)
 

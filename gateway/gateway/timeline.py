@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from gateway.routes.health import SERVICES
+from gateway.services import SERVICES
 from gateway.web import ask
 
 

@@ -16,7 +16,7 @@ from chassis import context
 from chassis.sealing import Opener, new_key
 from chassis.testing import rpc_contract
 from gateway.identities import digest_of
-from gateway.routes.health import SERVICES
+from gateway.services import SERVICES
 from kernel.errors import Kind, Refusal
 
 #: The fixture `send`.

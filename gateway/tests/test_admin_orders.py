@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from gateway_fakes import ORDER_IN_SHORT, STEP, Check, FakeRpc, Send, page_of
 
-from gateway.routes.health import SERVICES
+from gateway.services import SERVICES
 from kernel.errors import Kind, Refusal
 
 ORDERS = "/v1/admin/orders"

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from gateway_fakes import AUDIT_ENTRY, Check, FakeRpc, Send
 
-from gateway.routes.health import SERVICES
+from gateway.services import SERVICES
 from kernel.errors import Kind, Refusal
 
 

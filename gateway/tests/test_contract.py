@@ -9,7 +9,7 @@ import pytest
 from gateway_fakes import REPLIES, Check, FakeRpc, Send
 
 from chassis.testing import rpc_contract
-from gateway.routes.health import SERVICES
+from gateway.services import SERVICES
 
 BEARER = {"number": "SCC-7K2M-Q9TX-04HB", "code": "4T9KQ2"}
 KEY = {"Idempotency-Key": "k1"}

@@ -18,7 +18,7 @@ from gateway_fakes import CART, TOKEN, FakeRpc, Send, authenticated
 from chassis import context
 from chassis.observability import logs
 from gateway.identities import digest_of
-from gateway.routes.health import SERVICES
+from gateway.services import SERVICES
 from kernel.errors import Kind, Refusal
 
 

@@ -8,7 +8,7 @@ from flask import Response
 
 from gateway import inputs, outputs
 from gateway.audit import audited, note
-from gateway.routes.health import SERVICES
+from gateway.services import SERVICES
 from gateway.web import Blueprint, answer, ask, backend, given, needs_key, page, replayed
 from kernel.errors import Refusal, invalid
 

@@ -8,7 +8,7 @@ from flask import Response
 
 from gateway import inputs, outputs
 from gateway.audit import audited, note
-from gateway.csvtext import csv_answer, wants_csv
+from gateway.csvtext import all_rows, csv_answer, wants_csv
 from gateway.timeline import timeline
 from gateway.web import Blueprint, answer, ask, page
 from kernel.errors import not_found
@@ -40,7 +40,7 @@ def search(query: dict[str, Any]) -> Response:
     if of_payments:
         wanted["ids"] = ask("payments", "find_orders", of_payments)["order_ids"]
     if wants_csv():
-        return csv_answer("orders", _COLUMNS, _all(wanted))
+        return csv_answer("orders", _COLUMNS, all_rows("cart", "search_orders", wanted, _MOST_IN_CSV))
     return page(ask("cart", "search_orders", wanted), query)
 
 
@@ -68,15 +68,3 @@ def _found(order_id: str) -> dict[str, Any]:
     if not items:
         raise not_found("order")
     return items[0]
-
-
-def _all(wanted: dict[str, Any]) -> list[dict[str, Any]]:
-    items: list[dict[str, Any]] = []
-    asked = {**wanted, "limit": 100}
-    while len(items) < _MOST_IN_CSV:
-        reply = ask("cart", "search_orders", asked)
-        items += reply["items"]
-        if reply["next"] is None:
-            break
-        asked["cursor"] = reply["next"]
-    return items

@@ -8,7 +8,7 @@ from typing import Any
 from flask import Response
 
 from gateway import inputs, outputs
-from gateway.csvtext import csv_answer, wants_csv
+from gateway.csvtext import all_rows, csv_answer, wants_csv
 from gateway.tracing import traced
 from gateway.web import Blueprint, answer, ask, page
 from kernel.clock import rfc3339
@@ -55,7 +55,7 @@ def list_entries(query: dict[str, Any]) -> Response:
     if "last_day" in query:
         wanted["until"] = _midnight(query["last_day"] + timedelta(days=1))
     if wants_csv():
-        return csv_answer("credits", _COLUMNS, _all(wanted))
+        return csv_answer("credits", _COLUMNS, all_rows("credits", "list_entries", wanted, _MOST_IN_CSV))
     shown = {"from": query.get("first_day"), "to": query.get("last_day"), "limit": query["limit"]}
     return page(ask("credits", "list_entries", wanted), {name: value for name, value in shown.items() if value})
 
@@ -69,15 +69,3 @@ def trace(entry_id: str) -> Response:
 
 def _midnight(day: date) -> str:
     return rfc3339(datetime.combine(day, time(), UTC))
-
-
-def _all(wanted: dict[str, Any]) -> list[dict[str, Any]]:
-    items: list[dict[str, Any]] = []
-    asked = {**wanted, "limit": 100}
-    while len(items) < _MOST_IN_CSV:
-        reply = ask("credits", "list_entries", asked)
-        items += reply["items"]
-        if reply["next"] is None:
-            break
-        asked["cursor"] = reply["next"]
-    return items

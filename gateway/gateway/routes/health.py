@@ -13,12 +13,12 @@ from flask import Response, current_app
 from chassis.rpc.wire import NOT_READY
 from gateway import outputs
 from gateway.problems import problem
+from gateway.services import SERVICES
 from gateway.web import Backend, Blueprint, PassedThrough, answer, backend, open_to_all
 from kernel.errors import Refusal
 
 routes = Blueprint("Health", __name__, description="For whoever runs it.")
 
-SERVICES = ("accounts", "catalog", "cart", "payments", "credits", "support", "notifications")
 #: Seconds that an answer is repeated: the route is open, and each round asks every service.
 _FRESH_S = 1.0
 _REPLY = PassedThrough()
