@@ -31,7 +31,7 @@ def embedded_store(folders: Path) -> Iterator[Store]:
 
 @pytest.fixture(scope="session")
 def services_store(folders: Path, amqp_uri: str, postgres_url: Callable[[str], str]) -> Iterator[Store]:
-    """Six services, two gateways and two of payments, on the real broker and database."""
+    """Every service, two gateways and two of payments, on the real broker and database."""
     store = Store(
         folders / "services", "services", ("--restart-after", "12", "--scale", "payments=2", "--scale", "gateway=2"),
         {**_PATIENT, "AMQP_URI": amqp_uri, "DATABASE_URL": postgres_url("postgres"), "PYTHONPATH": ":".join(sys.path)},
