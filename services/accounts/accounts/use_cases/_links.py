@@ -7,7 +7,8 @@ from typing import Any
 
 from accounts import storage
 from accounts.bootstrap import App
-from accounts.domain.links import Purpose
+from accounts.domain.links import Purpose, token_invalid
+from accounts.domain.new_passwords import check_new
 from chassis.persistence import network_of, subject
 from kernel.errors import invalid
 
@@ -22,6 +23,27 @@ def opened(app: App, sealed_password: str) -> str:
         return app.opener.open(sealed_password)
     except ValueError as error:
         raise invalid("password_unreadable", "The password was not sealed for accounts.", "sealed_password") from error
+
+
+def hash_of_new_password(app: App, purpose: Purpose, token_digest: str, sealed_password: str) -> str:
+    """The hash of a password that somebody chooses by a link, which stays good: who uses it up looks at it again.
+
+    Args:
+        app: the parts.
+        purpose: of the link.
+        token_digest: SHA-256 of the token in the mail, hexadecimal.
+        sealed_password: sealed for accounts by the gateway.
+
+    Raises:
+        Refusal: `password_unreadable`; `token_invalid`; `password_too_short`, `password_too_simple`.
+    """
+    password = opened(app, sealed_password)
+    with app.database.reading() as reader:
+        link = storage.good_link(reader, purpose, token_digest)
+    if link is None:
+        raise token_invalid()  # before the work that a hash is
+    check_new(password, link["email"])
+    return app.passwords.hash(password)
 
 
 def check_limits(app: App, purpose: Purpose, email: str, client_address: str) -> None:

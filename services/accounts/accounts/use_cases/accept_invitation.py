@@ -7,8 +7,7 @@ from typing import Any
 from accounts import storage
 from accounts.bootstrap import App
 from accounts.domain.links import Purpose, token_invalid
-from accounts.domain.new_passwords import check_new
-from accounts.use_cases._links import opened
+from accounts.use_cases._links import hash_of_new_password
 from kernel.ids import new_id
 
 
@@ -24,13 +23,7 @@ def accept_invitation(app: App, *, token_digest: str, sealed_password: str) -> d
         Refusal: `token_invalid`: unknown, used, withdrawn or expired, or the address has become a user's meanwhile;
             `password_too_short`, `password_too_simple`, `password_unreadable`: the link stays good.
     """
-    password = opened(app, sealed_password)
-    with app.database.reading() as reader:
-        link = storage.good_link(reader, Purpose.INVITATION, token_digest)
-    if link is None:
-        raise token_invalid()  # before the work that a hash is
-    check_new(password, link["email"])
-    password_hash = app.passwords.hash(password)
+    password_hash = hash_of_new_password(app, Purpose.INVITATION, token_digest, sealed_password)
     with app.database.transaction() as transaction:
         link = storage.good_link(transaction, Purpose.INVITATION, token_digest, lock=True)
         if link is None:

@@ -7,9 +7,8 @@ from typing import Any
 from accounts import storage
 from accounts.bootstrap import App
 from accounts.domain.links import Notice, Purpose, token_invalid
-from accounts.domain.new_passwords import check_new
 from accounts.messages import CREDENTIAL_REVOKED, NOTICE_ISSUED
-from accounts.use_cases._links import opened
+from accounts.use_cases._links import hash_of_new_password
 from kernel.ids import new_id
 
 
@@ -25,13 +24,7 @@ def reset_password(app: App, *, token_digest: str, sealed_password: str) -> dict
         Refusal: `token_invalid`: unknown, used or expired, or the user is deactivated; `password_too_short`,
             `password_too_simple`, `password_unreadable`: the link stays good.
     """
-    password = opened(app, sealed_password)
-    with app.database.reading() as reader:
-        link = storage.good_link(reader, Purpose.PASSWORD_RESET, token_digest)
-    if link is None:
-        raise token_invalid()  # before the work that a hash is
-    check_new(password, link["email"])
-    password_hash = app.passwords.hash(password)
+    password_hash = hash_of_new_password(app, Purpose.PASSWORD_RESET, token_digest, sealed_password)
     with app.database.transaction() as transaction:
         link = storage.good_link(transaction, Purpose.PASSWORD_RESET, token_digest, lock=True)
         person = None if link is None else storage.person_by_email(transaction, link["email"])
