@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import requests
-from store import Client, Store
+from store import UNSUSPECTING, Client, Store
 
 from chassis.local_servers import PrivatePostgres, PrivateRabbit, ensure_installed, temporary_folder
 from punchcard.mailbox.folder import MailFolder
@@ -214,7 +214,10 @@ def soak(seconds: float, seed: int, folder: Path) -> int:
         store = Store(
             folder / "store", "services",
             ("--restart-after", "1", *(word for scale in SCALE for word in ("--scale", scale))),
-            {"AMQP_URI": rabbit.uri, "DATABASE_URL": postgres.url(), "PYTHONPATH": ":".join(sys.path)},
+            {
+                "AMQP_URI": rabbit.uri, "DATABASE_URL": postgres.url(), "PYTHONPATH": ":".join(sys.path),
+                **UNSUSPECTING,
+            },
         )  # fmt: skip
         stack.callback(store.close)
         store.start()

@@ -28,6 +28,8 @@ from punchcard.reconcile import Report, StaffClient, broker_depths, provider_boo
 
 PASSWORD = "punchcard-demo"
 PACK = "HOURLY-300"
+#: For stores that see more declined cards, all from one address, than any honest customers would cause.
+UNSUSPECTING = {"CART_DECLINES_AT_MOST": "1000000", "PAYMENTS_DECLINES_AT_MOST": "1000000"}
 
 
 @dataclass

@@ -25,6 +25,7 @@ import requests
 import sqlalchemy as sa
 from marshmallow import Schema
 from requests.adapters import BaseAdapter
+from store import UNSUSPECTING
 from werkzeug.test import Client as WsgiClient
 
 from accounts.use_cases.register_deployment import register_deployment
@@ -305,7 +306,7 @@ def _runtime(name: str, folder: Path, clock: FixedClock, bus: Bus | None) -> Run
             "PUNCHCARD_PUBLIC_URL": "http://store.example", "PAYMENTS_PROVIDER_URL": _PROVIDER,
             **REMITTANCES,
             # guessing codes and trying out cards is slow elsewhere: services/credits/tests, services/cart/tests
-            "CREDITS_CLAIM_FAILURES": "1000000", "CART_DECLINES_AT_MOST": "1000000",
+            "CREDITS_CLAIM_FAILURES": "1000000", **UNSUSPECTING,
         }
     )  # fmt: skip
     database = Database(sqlite_urls(folder)[f"{name.upper()}_DATABASE_URL"], clock)

@@ -1,5 +1,7 @@
 """The kernel's rules."""
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -39,6 +41,14 @@ def test_ids_differ_and_carry_their_prefix() -> None:
     ids = {new_id("ord") for _ in range(1000)}
     assert len(ids) == 1000
     assert all(i.startswith("ord_") and len(i) == 30 for i in ids)
+
+
+def test_ids_sort_as_they_were_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = time.time_ns()
+    clock = iter([now, now, now, now - 10**9, now + 10**7, now])
+    monkeypatch.setattr(time, "time_ns", lambda: next(clock))
+    ids = [new_id("ord") for _ in range(6)]
+    assert ids == sorted(set(ids))
 
 
 def test_money_adds_within_a_currency_only() -> None:
