@@ -191,8 +191,8 @@ def _day(name: str, about: str) -> fields.Date:
     return fields.Date(data_key=name, format="iso", validate=within, metadata={"description": about})
 
 
-class EntryQuery(PageQuery):
-    """Entries of some days, in UTC; or all."""
+class DaysQuery(PageQuery):
+    """Those of some days, in UTC; or all."""
 
     first_day = _day("from", "The first day")
     last_day = _day("to", "The last day")
@@ -201,6 +201,23 @@ class EntryQuery(PageQuery):
     def _in_order(self, data: dict[str, Any], **options: Any) -> None:
         if "first_day" in data and "last_day" in data and data["first_day"] > data["last_day"]:
             raise ValidationError("The first day is after the last one.", "from")
+
+
+class InvoiceQuery(DaysQuery):
+    """Invoices and credit notes that fit everything said, issued on some days, in UTC; nothing said is all of them."""
+
+    kind = fields.String(validate=validate.OneOf(["invoice", "credit_note"]))
+    state = fields.String(validate=validate.OneOf(["open", "paid", "void", "issued"]))
+    number = PlainString(max_length=32)
+    order_id = PlainString(max_length=64)
+    purchase_order_number = PlainString(max_length=64)
+
+
+class InvoiceSearch(InvoiceQuery):
+    """The same of anybody."""
+
+    issuer = PlainString(max_length=40, metadata={"description": "Whose series of numbers"})
+    organization_id = PlainString(max_length=64)
 
 
 class DeploymentQuery(PageQuery):

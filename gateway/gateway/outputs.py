@@ -472,6 +472,24 @@ class Invoice(_Document):
     credit_notes = fields.List(fields.Nested(CreditNote), required=True)
 
 
+class DocumentInShort(Schema):
+    """An invoice or credit note as a list shows it."""
+
+    id = _TEXT(required=True)
+    number = _TEXT(required=True)
+    kind = _TEXT(required=True, metadata={"description": "invoice or credit_note"})
+    issuer = _TEXT(required=True, metadata={"description": "Whose series the number is of"})
+    state = _TEXT(required=True, metadata={"description": "open, paid or void; a credit note is issued"})
+    issued_at = _WHEN(required=True)
+    paid_at = _maybe(_WHEN)
+    voided_at = _maybe(_WHEN)
+    order = fields.Nested(InvoicedOrder, required=True)
+    organization = fields.Nested(Party, required=True)
+    purchase_order_number = _maybe(_TEXT)
+    totals = fields.Nested(Totals, required=True)
+    invoice_number = _maybe(_TEXT, metadata={"description": "Of which a credit note is"})
+
+
 class Balance(Schema):
     """The credits of your organisation."""
 

@@ -6,6 +6,7 @@ import functools
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Protocol, TypeVar, cast
 from urllib.parse import urlencode
 
@@ -23,11 +24,14 @@ from gateway.identities import AuthenticateReply, Credential, IdentityCache, dig
 from gateway.jsontext import write_json
 from gateway.problems import Problem
 from gateway.settings import Settings
+from kernel.clock import rfc3339
 from kernel.errors import Kind, Refusal
 
 View = TypeVar("View", bound=Callable[..., Any])
 
 _EXTENSION = "punchcard"
+#: How `inputs.DaysQuery` is written in an address.
+_DAYS = {"first_day": "from", "last_day": "to"}
 #: What a session token begins with; an API key begins otherwise.
 SESSION_PREFIX = "pcs_"
 _CREDENTIAL = re.compile(r"pc[sk]_[A-Za-z0-9_-]{20,128}")
@@ -202,8 +206,23 @@ def page(reply: Mapping[str, Any], query: Mapping[str, Any]) -> Response:
     following = reply.get("next")
     if following is None:
         return answer(reply)
-    target = f"{request.path}?{urlencode({**query, 'cursor': following})}"
+    said = {_DAYS.get(name, name): value for name, value in query.items()}
+    target = f"{request.path}?{urlencode({**said, 'cursor': following})}"
     return answer(reply, headers={"Link": f'<{target}>; rel="next"'})
+
+
+def of_days(query: Mapping[str, Any]) -> dict[str, Any]:
+    """What a list of some days (`inputs.DaysQuery`) asks a service for: moments in place of the days in UTC."""
+    wanted = {name: value for name, value in query.items() if name not in ("first_day", "last_day")}
+    if "first_day" in query:
+        wanted["since"] = _midnight(query["first_day"])
+    if "last_day" in query:
+        wanted["until"] = _midnight(query["last_day"] + timedelta(days=1))
+    return wanted
+
+
+def _midnight(day: date) -> str:
+    return rfc3339(datetime.combine(day, time(), UTC))
 
 
 def needs_key(view: View) -> View:

@@ -101,6 +101,13 @@ INVOICE = {
     "terms_version": "2026-11", "credit_notes": [CREDIT_NOTE],
     "payment": {"method": "card", "card": {"brand": "visa", "last4": "4242"}, "reference": None, "due_on": None},
 }  # fmt: skip
+INVOICE_IN_SHORT = {
+    **{name: INVOICE[name] for name in (
+        "number", "state", "issued_at", "paid_at", "voided_at", "order", "organization", "purchase_order_number",
+        "totals",
+    )},
+    "id": "inv_1", "kind": "invoice", "issuer": "store", "invoice_number": None,
+}  # fmt: skip
 CANCELLED = {
     **ORDER, "state": "cancelled", "payment": {"method": "card", "state": "failed", "card": None}, "paid_at": None,
     "cancel_reason": "cancelled_on_request",
@@ -293,6 +300,8 @@ REPLIES: dict[str, Any] = {
     "cart.cancel_order": {"order": CANCELLED, "replayed": False, "status": 200},
     "payments.get_invoice": INVOICE,
     "payments.get_issuer": ISSUER,
+    "payments.list_invoices": page_of(INVOICE_IN_SHORT),
+    "payments.search_invoices": page_of(INVOICE_IN_SHORT),
     "cart.convert_quote": {"order": ORDER, "replayed": False, "status": 201},
     "cart.change_payment": {"order": AWAITING, "replayed": False, "status": 201},
     "cart.list_orders": page_of(ORDER),

@@ -18,6 +18,10 @@ ADDRESS = {
     "state": "NY", "zip": "12207", "country": "US", "default_billing": True, "default_shipping": False,
 }  # fmt: skip
 PAGE = "limit=5&cursor=c"
+INVOICES = (
+    "kind=invoice&state=paid&number=INV-000001&order_id=ord_1&purchase_order_number=PO-77&from=2026-11-01"
+    f"&to=2026-11-30&{PAGE}"
+)
 #: Each method that the gateway calls, and a request with every optional field that makes it do so.
 REQUESTS: dict[str, tuple[str, str, Any]] = {
     "accounts.authenticate": ("GET", "/v1/credits", None),
@@ -97,6 +101,10 @@ REQUESTS: dict[str, tuple[str, str, Any]] = {
     "cart.convert_quote": ("POST", "/v1/orders/ord_1/convert", {"payment": {"method": "card", "provider_token": "t"}}),
     "payments.get_invoice": ("GET", "/v1/orders/ord_1/invoice", None),
     "payments.get_issuer": ("GET", "/v1/orders/ord_q/quote", None),
+    "payments.list_invoices": ("GET", f"/v1/invoices?{INVOICES}", None),
+    "payments.search_invoices": (
+        "GET", f"/v1/admin/invoices?issuer=store&organization_id=org_acme&{INVOICES}", None
+    ),
     "cart.list_orders": ("GET", f"/v1/orders?state=paid&kind=order&purchase_order=PO-77&{PAGE}", None),
     "cart.get_order": ("GET", "/v1/orders/ord_1", None),
     "credits.cards_of_orders": ("GET", "/v1/orders/ord_1", None),

@@ -22,7 +22,7 @@ def test_entries_of_some_days(send: Send, rpc: FakeRpc, documented: Check) -> No
     assert rpc.last("credits.list_entries").data == {
         "limit": 5, "since": "2026-11-01T00:00:00.000Z", "until": "2026-12-01T00:00:00.000Z",
     }  # fmt: skip
-    assert answer.headers["Link"] == f'<{ENTRIES}?from=2026-11-01&to=2026-11-30&limit=5&cursor=abc>; rel="next"'
+    assert answer.headers["Link"] == f'<{ENTRIES}?limit=5&from=2026-11-01&to=2026-11-30&cursor=abc>; rel="next"'
     send("GET", f"{ENTRIES}?to=9998-12-31&cursor=abc")
     assert rpc.last("credits.list_entries").data == {
         "limit": 20, "cursor": "abc", "until": "9999-01-01T00:00:00.000Z",

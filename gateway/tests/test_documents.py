@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import re
 from typing import Any
 
 import pytest
-from gateway_fakes import CREDIT_NOTE, INVOICE, ISSUER, QUOTE, Check, FakeRpc, Send
+from gateway_fakes import CREDIT_NOTE, INVOICE, INVOICE_IN_SHORT, ISSUER, QUOTE, Check, FakeRpc, Send, page_of
 from pypdf import PdfReader
 
 from gateway import pdf
@@ -122,3 +123,28 @@ def test_what_is_not_there(send: Send, rpc: FakeRpc) -> None:
             assert (answer.status_code, answer.json["code"]) == (404, "not_found")
     rpc.replies["payments.get_invoice"] = not_found("invoice")
     assert send("GET", "/v1/orders/ord_1/invoice", headers=PDF).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("path", "method"), [("/v1/invoices", "list_invoices"), ("/v1/admin/invoices", "search_invoices")]
+)
+def test_documents_are_listed_by_days_and_as_a_file(
+    send: Send, rpc: FakeRpc, documented: Check, path: str, method: str
+) -> None:
+    asked = f"{path}?from=2026-11-01&to=2026-11-30&state=paid"
+    wanted = {"since": "2026-11-01T00:00:00.000Z", "until": "2026-12-01T00:00:00.000Z", "state": "paid"}
+    rpc.replies[f"payments.{method}"] = lambda data: page_of(INVOICE_IN_SHORT, None if "cursor" in data else "c1")
+    answer = send("GET", asked)
+    documented("GET", asked, answer)
+    assert rpc.last(f"payments.{method}").data == {**wanted, "limit": 20}
+    following = answer.headers["Link"].partition(">")[0].removeprefix("<")
+    assert send("GET", following).status_code == 200
+    assert rpc.last(f"payments.{method}").data == {**wanted, "limit": 20, "cursor": "c1"}
+    answer = send("GET", asked, headers={"Accept": "text/csv"})
+    assert answer.headers["Content-Disposition"] == 'attachment; filename="invoices.csv"'
+    rows = list(csv.DictReader(answer.text.splitlines()))
+    assert [row["number"] for row in rows] == ["INV-000007"] * 2
+    assert (rows[0]["totals.total.amount_minor"], rows[0]["totals.total.currency"], rows[0]["invoice_number"]) == (
+        "13065", "USD", "",
+    )  # fmt: skip
+    assert send("GET", f"{path}?from=2026-12-01&to=2026-11-30").status_code == 422

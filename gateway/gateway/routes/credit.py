@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 from flask import Response
@@ -10,8 +9,7 @@ from flask import Response
 from gateway import inputs, outputs
 from gateway.csvtext import all_rows, csv_answer, wants_csv
 from gateway.tracing import traced
-from gateway.web import Blueprint, answer, ask, page
-from kernel.clock import rfc3339
+from gateway.web import Blueprint, answer, ask, of_days, page
 
 routes = Blueprint("Credits", __name__, url_prefix="/v1/credits", description="Balance and statement.")
 
@@ -46,18 +44,13 @@ def set_alert(body: dict[str, Any]) -> Response:
 
 @routes.route("/entries", methods=["GET"])
 @routes.response(200, outputs.page_of(outputs.Entry))
-@routes.arguments(inputs.EntryQuery(), location="query")
+@routes.arguments(inputs.DaysQuery(), location="query")
 def list_entries(query: dict[str, Any]) -> Response:
     """The statement, newest first; with `Accept: text/csv` all of it as a file, up to 10,000 entries."""
-    wanted: dict[str, Any] = {name: query[name] for name in ("limit", "cursor") if name in query}
-    if "first_day" in query:
-        wanted["since"] = _midnight(query["first_day"])
-    if "last_day" in query:
-        wanted["until"] = _midnight(query["last_day"] + timedelta(days=1))
+    wanted = of_days(query)
     if wants_csv():
         return csv_answer("credits", _COLUMNS, all_rows("credits", "list_entries", wanted, _MOST_IN_CSV))
-    shown = {"from": query.get("first_day"), "to": query.get("last_day"), "limit": query["limit"]}
-    return page(ask("credits", "list_entries", wanted), {name: value for name, value in shown.items() if value})
+    return page(ask("credits", "list_entries", wanted), query)
 
 
 @routes.route("/entries/<id:entry_id>/trace", methods=["GET"])
@@ -65,7 +58,3 @@ def list_entries(query: dict[str, Any]) -> Response:
 def trace(entry_id: str) -> Response:
     """Where the credits of an entry came from: card, order line, payment, invoice; and what they were used for."""
     return answer(traced(ask("credits", "trace_entry", {"id": entry_id})))
-
-
-def _midnight(day: date) -> str:
-    return rfc3339(datetime.combine(day, time(), UTC))

@@ -6,13 +6,14 @@ number back, so there are no gaps and no two of the same.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 
 from chassis.persistence import Reader, Row, Statement, Transaction, UtcDateTimeColumn
+from chassis.persistence.paging import page
 from chassis.persistence.statements import any_of
 from payments.domain.invoices import InvoiceState, Kind
 from payments.storage import INTENT, METADATA
@@ -64,6 +65,11 @@ DOCUMENT = sa.Table(
     sa.Index("invoice_document_order", "order_id"),
 )  # fmt: skip
 
+
+#: The id without what it begins with: invoices and credit notes sort by it in the order in which they were issued.
+_POSITION = sa.func.substr(DOCUMENT.c.id, 5).label("position")
+sa.Index("invoice_document_list", DOCUMENT.c.organization_id, _POSITION.element)
+sa.Index("invoice_document_all", _POSITION.element)
 
 _OF_SERIES = (SERIES.c.issuer == sa.bindparam("of_issuer"), SERIES.c.kind == sa.bindparam("of_kind"))
 _LOCK_SERIES = Statement(sa.select(SERIES.c.last_serial).where(*_OF_SERIES).with_for_update())
@@ -118,6 +124,32 @@ def credit_notes_of(reader: Reader, order_id: str) -> Sequence[Row]:
     """The credit notes of an order's invoice, oldest first."""
     query = sa.select(DOCUMENT).where(DOCUMENT.c.order_id == order_id, DOCUMENT.c.kind == Kind.CREDIT_NOTE)
     return reader.all(query.order_by(DOCUMENT.c.serial))
+
+
+def page_of_documents(
+    reader: Reader, wanted: Mapping[str, Any], limit: int, cursor: str | None
+) -> tuple[Sequence[Row], str | None]:
+    """One page of invoices and credit notes, newest first.
+
+    Args:
+        reader: where to ask.
+        wanted: columns and the values they must have; or `purchase_order_number`; or `since` and `until`, the moment
+            from which on and the one before which they were issued.
+        limit: documents at most.
+        cursor: of the page before.
+
+    Raises:
+        Refusal: `invalid_cursor`.
+    """
+    special = {
+        "purchase_order_number": lambda value: DOCUMENT.c.content["purchase_order_number"].as_string() == value,
+        "since": lambda value: DOCUMENT.c.issued_at >= value,
+        "until": lambda value: DOCUMENT.c.issued_at < value,
+    }
+    query = sa.select(DOCUMENT, _POSITION).where(
+        *(special[name](value) if name in special else DOCUMENT.c[name] == value for name, value in wanted.items())
+    )
+    return page(reader, query, _POSITION, limit, cursor)
 
 
 def mark_paid(tx: Transaction, document_id: str, paid_at: datetime) -> None:

@@ -16,6 +16,7 @@ from chassis.messages import (
     UtcDateTime,
 )
 from kernel.card_numbers import contains_card_number
+from payments.domain.invoices import InvoiceState, Kind
 from payments.domain.remittances import METHODS, Reason
 from payments.domain.states import RefundState, State
 
@@ -576,6 +577,28 @@ class GetInvoice(RequestSchema):
     order_id = PlainString(required=True, max_length=64)
 
 
+class ListInvoices(RequestSchema):
+    """A page of the invoices and credit notes that fit everything said."""
+
+    kind = fields.String(validate=validate.OneOf([str(kind) for kind in Kind]))
+    state = fields.String(validate=validate.OneOf([str(state) for state in InvoiceState]))
+    number = PlainString(max_length=32)
+    order_id = PlainString(max_length=64)
+    purchase_order_number = PlainString(max_length=64)
+    #: Issued from this moment on, and before that one.
+    since = UtcDateTime()
+    until = UtcDateTime()
+    limit = StrictInteger(load_default=20, validate=validate.Range(min=1, max=100))
+    cursor = fields.String(validate=validate.Length(max=200))
+
+
+class SearchInvoices(ListInvoices):
+    """The same of any organisation; for staff."""
+
+    issuer = PlainString(max_length=40)
+    organization_id = PlainString(max_length=64)
+
+
 class GetIssuer(RequestSchema):
     """Nothing to say."""
 
@@ -734,6 +757,33 @@ class InvoiceReply(_Document):
     terms_version = fields.String(required=True)
     payment = fields.Nested(InvoicePayment, required=True)
     credit_notes = fields.List(fields.Nested(CreditNoteReply), required=True)
+
+
+class DocumentInShort(TolerantSchema):
+    """An invoice or credit note as a list shows it."""
+
+    id = fields.String(required=True)
+    number = fields.String(required=True)
+    kind = fields.String(required=True, validate=validate.OneOf([str(kind) for kind in Kind]))
+    #: Whose series the number is of.
+    issuer = fields.String(required=True)
+    state = fields.String(required=True, validate=validate.OneOf([str(state) for state in InvoiceState]))
+    issued_at = _moment()
+    paid_at = fields.String(required=True, allow_none=True)
+    voided_at = fields.String(required=True, allow_none=True)
+    order = fields.Nested(InvoicedOrder, required=True)
+    organization = fields.Nested(InvoicedOrganization, required=True)
+    purchase_order_number = fields.String(required=True, allow_none=True)
+    totals = fields.Nested(InvoiceTotals, required=True)
+    #: Of which a credit note is.
+    invoice_number = fields.String(required=True, allow_none=True)
+
+
+class InvoiceList(TolerantSchema):
+    """A page of them, newest first."""
+
+    items = fields.List(fields.Nested(DocumentInShort), required=True)
+    next = fields.String(required=True, allow_none=True)
 
 
 _ORDER = "ord_01KB0000000000000000000000"
@@ -906,8 +956,38 @@ _INVOICE: dict[str, Any] = {
     "credit_notes": [{**_DOCUMENT, "number": "CN-000001", "invoice_number": "INV-000001"}],
 }  # fmt: skip
 
+_IN_SHORT = {
+    "id": "inv_01KB0000000000000000000007",
+    "kind": "invoice",
+    "issuer": "store",
+    "invoice_number": None,
+    **{
+        name: _INVOICE[name]
+        for name in (
+            "number",
+            "state",
+            "issued_at",
+            "paid_at",
+            "voided_at",
+            "order",
+            "organization",
+            "purchase_order_number",
+            "totals",
+        )
+    },
+}
+_WANTED_INVOICES = {
+    "kind": "invoice", "state": "paid", "number": "INV-000001", "order_id": _ORDER, "purchase_order_number": "PO-77",
+    "since": "2026-11-01T00:00:00.000Z", "until": "2026-12-01T00:00:00.000Z", "limit": 20, "cursor": "c",
+}  # fmt: skip
+
 RPC_EXAMPLES: dict[str, dict[str, Any]] = {
     "get_invoice": {"request": {"order_id": _ORDER}, "reply": _INVOICE},
+    "list_invoices": {"request": _WANTED_INVOICES, "reply": {"items": [_IN_SHORT], "next": None}},
+    "search_invoices": {
+        "request": {**_WANTED_INVOICES, "issuer": "store", "organization_id": "org_acme"},
+        "reply": {"items": [_IN_SHORT], "next": None},
+    },
     "get_issuer": {"request": {}, "reply": _DOCUMENT["issuer"]},
     "collect": {
         "request": {**_FOR_ORDER, "provider_token": "tok_test_success", "payment_method_id": None},

@@ -23,6 +23,7 @@ from payments.use_cases.get_intent import get_intent
 from payments.use_cases.get_invoice import get_invoice
 from payments.use_cases.issue_instructions import issue_instructions
 from payments.use_cases.issue_invoices import issue_open_invoices, issue_paid_invoices
+from payments.use_cases.list_invoices import list_invoices, search_invoices
 from payments.use_cases.list_review import list_review
 from payments.use_cases.manage_payment_methods import (
     list_payment_methods,
@@ -156,6 +157,16 @@ class PaymentsService(Service):
     def get_invoice(self, call: Call) -> dict[str, Any]:
         """The invoice of an order, with its credit notes."""
         return get_invoice(self.app, call.caller, **call.data)
+
+    @rpc(request=messages.ListInvoices(), reply=messages.InvoiceList(), scope="read")
+    def list_invoices(self, call: Call) -> dict[str, Any]:
+        """The invoices and credit notes of the caller's organisation."""
+        return list_invoices(self.app, call.caller, **call.data)
+
+    @rpc(request=messages.SearchInvoices(), reply=messages.InvoiceList())
+    def search_invoices(self, call: Call) -> dict[str, Any]:
+        """Anybody's invoices and credit notes; for staff."""
+        return search_invoices(self.app, call.caller, **call.data)
 
     @rpc(request=messages.GetIssuer(), reply=messages.IssuerReply(), scope="read")
     def get_issuer(self, call: Call) -> dict[str, Any]:

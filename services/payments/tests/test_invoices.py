@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -30,6 +30,7 @@ from payments.use_cases.issue_invoices import (
     issue_open_invoices,
     issue_paid_invoices,
 )
+from payments.use_cases.list_invoices import list_invoices, search_invoices
 
 SCHEMAS = {
     "cart.order_billed.v1": messages.OrderBilled(), "cart.order_paid.v1": messages.OrderPaid(),
@@ -185,6 +186,51 @@ def test_who_may_see_it(app: App) -> None:
     with pytest.raises(Refusal) as caught:
         shown(app, caller=identity("ticket"))
     assert caught.value.code == "forbidden"
+
+
+def test_documents_are_found_by_what_is_known_of_them(app: App) -> None:
+    finance = identity("finance", organization_id="org_us")
+    other = {"id": "org_other", "name": "Other"}
+    issue_paid_invoices(app, [event("order_paid")])
+    issue_paid_invoices(app, [event("order_paid", "ord_2", organization=other, purchase_order_number=None)])
+    issued_at = shown(app)["issued_at"]
+    app.issuer = Issuer("another")
+    await_money(app, "ord_3")
+    issue_open_invoices(app, [event("order_billed", "ord_3", purchase_order_number="PO-99")])
+    app.issuer = Issuer()
+    credit_invoice(app, event("order_refunded", amount=usd(100)))
+
+    def found(caller: Any = finance, list_of: Any = search_invoices, **wanted: Any) -> list[str]:
+        reply = list_of(app, caller, limit=20, **wanted)
+        assert dump_checked(messages.InvoiceList(), reply) == reply
+        return [f"{item['issuer']} {item['number']}" for item in reply["items"]]
+
+    note, third, second, first = "store CN-000001", "another INV-000001", "store INV-000002", "store INV-000001"
+    assert found() == [note, third, second, first]
+    for wanted, documents in (
+        ({"kind": "credit_note"}, [note]),
+        ({"state": "open"}, [third]),
+        ({"issuer": "store", "kind": "invoice"}, [second, first]),
+        ({"number": "INV-000001"}, [third, first]),
+        ({"organization_id": "org_other"}, [second]),
+        ({"order_id": "ord_1"}, [note, first]),
+        ({"purchase_order_number": "PO-99"}, [third]),
+        ({"purchase_order_number": "PO-77"}, [note, first]),
+        ({"since": datetime.fromisoformat(issued_at)}, [note, third, second, first]),
+        ({"until": datetime.fromisoformat(issued_at)}, []),
+    ):
+        assert found(**wanted) == documents, wanted
+    assert found(BUYER, list_invoices) == [note, third, first]
+    assert found(identity("viewer", organization_id="org_other"), list_invoices, number="INV-000001") == []
+    page = search_invoices(app, finance, limit=3)
+    assert [item["number"] for item in search_invoices(app, finance, limit=3, cursor=page["next"])["items"]] == [
+        "INV-000001"
+    ]
+    assert page["items"][0]["invoice_number"] == "INV-000001"
+    for caller, list_of in ((BUYER, search_invoices), (identity("ticket"), list_invoices), (finance, list_invoices)):
+        with pytest.raises(Refusal) as caught:
+            found(caller, list_of)
+        assert caught.value.code == "forbidden"
 
 
 def test_each_issuer_counts_for_itself(app: App) -> None:

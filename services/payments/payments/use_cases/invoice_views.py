@@ -61,6 +61,17 @@ def credit_note_view(note: Row) -> dict[str, Any]:
     return {"number": note["number"], "issued_at": rfc3339(note["issued_at"]), **note["content"]}
 
 
+def document_in_short(row: Row) -> dict[str, Any]:
+    """An invoice or credit note as a list shows it."""
+    content = row["content"]
+    return {
+        **{name: row[name] for name in ("id", "number", "kind", "issuer", "state")},
+        **{name: rfc3339(row[name]) if row[name] else None for name in ("issued_at", "paid_at", "voided_at")},
+        **{name: content[name] for name in ("order", "organization", "purchase_order_number", "totals")},
+        "invoice_number": content.get("invoice_number"),
+    }
+
+
 def _payment(payment: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "method": payment["method"],
