@@ -44,6 +44,24 @@ def test_an_expiry_that_brings_it_below_sends_one_mail(desk):
     assert alerts(desk) == [(50, 60)]
 
 
+def test_a_refund_that_brings_it_below_sends_one_mail(desk, line):
+    desk.grant(30)
+    desk.pay(line("lin_a", credits=100))
+    desk.pay(line("lin_b", credits=60), order_id="ord_2")
+    set_alert(desk.app, desk.acme, threshold=100)
+    desk.take_back(lines=[{"line_id": "lin_a", "credits": 90}])
+    assert alerts(desk) == []  # exactly the threshold
+    desk.take_back("ord_2", refund_id="rfd_2")
+    desk.take_back("ord_2", refund_id="rfd_2")
+    desk.take_back(refund_id="rfd_3")
+    assert alerts(desk) == [(40, 100)]
+    set_alert(desk.app, desk.acme, threshold=20)
+    desk.pay(line("lin_c", credits=20), order_id="ord_3")
+    desk.spend(30)
+    desk.take_back("ord_3", refund_id="rfd_4", lines=[{"line_id": "lin_c", "credits": 15}])
+    assert alerts(desk)[1:] == [(5, 20)]
+
+
 def test_spends_at_once_send_one_mail(postgres_desk, line):
     desk = postgres_desk
     desk.pay(line("lin_a", credits=100))

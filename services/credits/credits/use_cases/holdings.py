@@ -95,6 +95,12 @@ def lock(tx: Transaction, organization_id: str) -> Holdings:
     return holding
 
 
+def alert_of_loss(tx: Transaction, organization_id: str, entry_id: str, credits: int) -> None:
+    """Alert, if the balance fell below its threshold as credits left by an entry from lots that the caller chose."""
+    after = look(tx, organization_id).balance
+    alert_if_low(tx, organization_id, entry_id, after + credits, after)
+
+
 def _expire(tx: Transaction, account: str, lot: Lot) -> str:
     cause = f"expiry:lot:{lot.id}"
     if ledger.is_posted(tx, cause):  # the rest of it expired before, and a hold has returned this

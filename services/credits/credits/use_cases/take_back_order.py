@@ -122,6 +122,7 @@ def _take(tx: Transaction, order_id: str, brought: Brought) -> int:
                 amount=lot.left,
             )  # fmt: skip
             ledger.use_lots(tx, posted, {lot.id: lot.left})
+            holdings.alert_of_loss(tx, brought.organization_id, posted, lot.left)
     return taken
 
 
@@ -194,6 +195,7 @@ def _take_line(
                 source=ledger.organization_account(brought.organization_id), destination=ledger.ISSUANCE, amount=part,
             )  # fmt: skip
             ledger.use_lots(tx, posted, {lot.id: part})
+            holdings.alert_of_loss(tx, brought.organization_id, posted, part)
     uses = ledger.used_of(tx, lot_ids) if lot_ids else {}
     gone = {
         "expired": sum(card["credits"] for card in own if card["state"] == CardState.EXPIRED)
