@@ -8,19 +8,21 @@ from collections.abc import Mapping
 import pytest
 from harness.faulty import FaultyStore
 from harness.load import Load
+from harness.tickets import TicketLoad
 
 from chassis.testing import wait_until
 
 pytestmark = pytest.mark.journey
 
-_EMITTING = ("cart", "payments", "credits", "accounts")
-#: Each place, and the services that come by it while customers buy.
+_EMITTING = ("cart", "payments", "credits", "accounts", "support")
+#: Each place, and the services that come by it while customers buy and open tickets.
 _PLACES: Mapping[str, tuple[str, ...]] = {
     "outbox.committed": _EMITTING,
     "relay.published": _EMITTING,
     "payments.charged": ("payments",),
     "event.handled": ("cart", "credits", "accounts", "notifications"),
-    "request.worked": ("cart", "payments", "catalog"),
+    "request.worked": ("cart", "payments", "catalog", "support"),
+    "support.asked": ("support",),
 }
 
 
@@ -30,7 +32,7 @@ def test_each_service_killed_somewhere(faulty: FaultyStore, rng: random.Random) 
     while set(chosen.values()) != set(_PLACES):
         chosen = {
             name: rng.choice([place for place, names in _PLACES.items() if name in names])
-            for name in ("cart", "payments", "credits", "accounts", "notifications", "catalog")
+            for name in ("cart", "payments", "credits", "accounts", "notifications", "catalog", "support")
         }
     _kill_all(faulty, rng, chosen)
 
@@ -46,7 +48,7 @@ def _kill_all(faulty: FaultyStore, rng: random.Random, places: Mapping[str, str]
     faulty.relaunch_each(
         {name: {"PUNCHCARD_FAILPOINTS": f"{place}=kill@{rng.randint(1, 3)}"} for name, place in places.items()}
     )
-    with Load(faulty, rng) as load:
+    with Load(faulty, rng) as load, TicketLoad(faulty, rng):
         for name, place in places.items():
             wait_until(
                 lambda name=name, place=place: faulty.lines_of(name, f"failpoint {place}: kill") > before[name],

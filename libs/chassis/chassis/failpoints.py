@@ -42,7 +42,7 @@ PLACES = frozenset(
     }
 )  # fmt: skip
 
-_POINT = re.compile(r"(?P<place>[a-z.]+)=(?P<action>kill|raise|sleep:(?P<seconds>[0-9.]+))(@(?P<turn>[1-9][0-9]*))?")
+_POINT = re.compile(r"(?P<place>[a-z_.]+)=(?P<action>kill|raise|sleep:(?P<seconds>[0-9.]+))(@(?P<turn>[1-9][0-9]*))?")
 
 
 class FailedOnPurpose(Exception):

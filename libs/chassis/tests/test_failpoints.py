@@ -40,6 +40,13 @@ def test_what_makes_no_sense_is_refused(text: str) -> None:
         arm(text)
 
 
+def test_every_place_there_is_can_be_named() -> None:
+    arm(",".join(f"{place}=raise" for place in sorted(failpoints.PLACES)))
+    for place in failpoints.PLACES:
+        with pytest.raises(FailedOnPurpose):
+            failpoints.reach(place)
+
+
 def test_it_fails_where_and_when_it_was_told_to() -> None:
     failpoints.reach("relay.published")
     arm("relay.published=raise@2,request.worked=raise")
