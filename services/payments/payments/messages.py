@@ -548,6 +548,31 @@ class ReceiptRecorded(InstructionsIssued):
     payment = fields.Nested(ProgressSchema, required=True)
 
 
+class _DisputeNews(TolerantSchema):
+    """A card charge that the payer's bank takes back, for now or for good."""
+
+    dispute_id = fields.String(required=True)
+    order_id = fields.String(required=True)
+    intent_id = fields.String(required=True)
+    #: What is disputed, of what was captured.
+    amount = fields.Nested(AmountSchema, required=True)
+    captured = fields.Nested(AmountSchema, required=True)
+
+
+class DisputeOpened(_DisputeNews):
+    """``payments.dispute_opened.v1``: until it is closed, nobody knows whose the money is."""
+
+    reason = fields.String(required=True)
+    opened_at = UtcDateTime(required=True)
+
+
+class DisputeClosed(_DisputeNews):
+    """``payments.dispute_closed.v1``: won, the money stays ours; lost, it is the payer's again."""
+
+    outcome = fields.String(required=True, validate=validate.OneOf(["won", "lost"]))
+    closed_at = UtcDateTime(required=True)
+
+
 class PaymentRefunded(TolerantSchema):
     """Money for an order was given back."""
 
@@ -835,6 +860,22 @@ REFUND_FAILED = EventType(
 )
 
 
+_DISPUTED = {
+    "dispute_id": "dsp_01KB0000000000000000000008", "order_id": _ORDER, "intent_id": _INTENT, "amount": _AMOUNT,
+    "captured": _AMOUNT,
+}  # fmt: skip
+DISPUTE_OPENED = EventType(
+    "payments.dispute_opened.v1",
+    DisputeOpened(),
+    {**_DISPUTED, "reason": "not_recognized", "opened_at": "2026-11-25T12:00:00.000Z"},
+)
+DISPUTE_CLOSED = EventType(
+    "payments.dispute_closed.v1",
+    DisputeClosed(),
+    {**_DISPUTED, "outcome": "lost", "closed_at": "2026-12-20T12:00:00.000Z"},
+)
+
+
 def _usd(amount_minor: int) -> dict[str, Any]:
     return {"amount_minor": amount_minor, "currency": "USD"}
 
@@ -898,6 +939,7 @@ RECEIPT_RECORDED = EventType(
 
 EVENTS: tuple[EventType, ...] = (
     CAPTURED, FAILED, VOIDED, INSTRUCTIONS_ISSUED, REMINDER_ISSUED, RECEIPT_RECORDED, REFUNDED, REFUND_FAILED,
+    DISPUTE_OPENED, DISPUTE_CLOSED,
 )  # fmt: skip
 
 _REPLY = {
