@@ -469,6 +469,7 @@ class Invoice(_Document):
     lines = fields.List(fields.Nested(InvoiceLine), required=True)
     terms_version = _TEXT(required=True)
     payment = fields.Nested(InvoicePayment, required=True)
+    supplied_on = _maybe(fields.Date, metadata={"description": "Where it is another day than that of the invoice"})
     credit_notes = fields.List(fields.Nested(CreditNote), required=True)
 
 

@@ -57,6 +57,7 @@ def invoice(data: Mapping[str, Any]) -> bytes:
     facts = [
         ("Invoice number", data["number"]),
         ("Date", _day(data["issued_at"])),
+        *([("Supplied on", _day(data["supplied_on"]))] if data.get("supplied_on") else []),
         ("Order", data["order"]["number"]),
         *_reference(data),
         *([("Payment reference", payment["reference"])] if payment.get("reference") else []),

@@ -98,7 +98,7 @@ INVOICE = {
         {"sku": "HOURLY-120", "name": "120 credits", "quantity": 1, "unit_price": usd(12000), "total": usd(12000),
          "tax": usd(1065), "deployment_id": None},
     ],
-    "terms_version": "2026-11", "credit_notes": [CREDIT_NOTE],
+    "terms_version": "2026-11", "credit_notes": [CREDIT_NOTE], "supplied_on": None,
     "payment": {"method": "card", "card": {"brand": "visa", "last4": "4242"}, "reference": None, "due_on": None},
 }  # fmt: skip
 INVOICE_IN_SHORT = {

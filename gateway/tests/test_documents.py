@@ -106,6 +106,7 @@ def test_the_same_invoice_is_the_same_file() -> None:
          ("to be paid", "RF84", "Due on 6 December 2026", "wire")),
         ({"state": "void", "paid_at": None, "voided_at": "2026-11-30T00:00:00.000Z"},
          ("VOID Invoice", "void since 30 November 2026")),
+        ({"supplied_on": "2026-10-01"}, ("Date 22 November 2026 Supplied on 1 October 2026",)),
         ({"tax": {"name": "VAT", "rate_percent": "0", "certificate": "C-1"}}, ("Exempt from VAT, certificate C-1.",)),
         ({"tax": None, "purchase_order_number": None}, ("Tax 10.65 USD",)),
     ],

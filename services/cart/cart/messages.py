@@ -597,6 +597,18 @@ class OrderPaid(RequestSchema):
     tax = fields.Nested(TaxReply, allow_none=True)
 
 
+class PaidOrdersAsked(RequestSchema):
+    """Orders, to be told again what their events have said; for services on their own, and staff."""
+
+    order_ids = fields.List(_identifier(), required=True, validate=validate.Length(min=1, max=100))
+
+
+class PaidOrders(RequestSchema):
+    """Those of them that are paid."""
+
+    items = fields.List(fields.Nested(OrderPaid), required=True)
+
+
 class _BilledBy(RequestSchema):
     """How an order is to be paid that awaits its money."""
 
@@ -1063,6 +1075,10 @@ _REFUND: dict[str, Any] = {
 }
 
 RPC_EXAMPLES: dict[str, dict[str, Any]] = {
+    "paid_orders": {
+        "request": {"order_ids": [ORDER_PAID.example["order_id"]]},
+        "reply": {"items": [ORDER_PAID.example]},
+    },
     "get_cart": {"request": {"billing_address_id": None}, "reply": _CART},
     "add_line": {
         "request": {

@@ -23,6 +23,7 @@ from cart.use_cases.list_orders import list_orders
 from cart.use_cases.note_receipt import note_receipt
 from cart.use_cases.order_facts import order_facts
 from cart.use_cases.order_steps import order_steps
+from cart.use_cases.paid_orders import paid_orders
 from cart.use_cases.place_order import place_order
 from cart.use_cases.refund_order import refund_order
 from cart.use_cases.remove_line import remove_line
@@ -113,6 +114,11 @@ class CartService(Service):
     def order_facts(self, call: Call) -> dict[str, Any]:
         """What every order is owed; for staff, who reconcile."""
         return order_facts(self.app, call.caller, **call.data)
+
+    @rpc(request=messages.PaidOrdersAsked(), reply=messages.PaidOrders(), anonymous=True)
+    def paid_orders(self, call: Call) -> dict[str, Any]:
+        """What the events of paid orders have said; for payments, which invoices what it has missed."""
+        return paid_orders(self.app, call.identity, **call.data)
 
     @rpc(request=messages.RefundOrder(), reply=messages.RefundedReply())
     def refund_order(self, call: Call) -> dict[str, Any]:

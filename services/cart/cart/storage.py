@@ -512,6 +512,11 @@ def read_order(reader: Reader, order_id: str, organization_id: str | None = None
     return found[0] if found else None
 
 
+def read_orders(reader: Reader, order_ids: Sequence[str]) -> list[Order]:
+    """Those of the orders that exist, with their lines, by id."""
+    return with_lines(reader, reader.all(sa.select(ORDERS).where(ORDERS.c.id.in_(order_ids)).order_by(ORDERS.c.id)))
+
+
 def lock_order(transaction: Transaction, order_id: str) -> tuple[Order, int] | None:
     """An order and the version of its cart, which nobody else changes until the transaction ends."""
     transaction.write(_LOCK_ORDER, order_id=order_id)

@@ -8,8 +8,10 @@ import pytest
 
 from cart import messages
 from cart.use_cases.order_facts import order_facts
+from cart.use_cases.paid_orders import paid_orders
 from chassis.messages import dump_checked
-from chassis.testing import identity
+from chassis.testing import emitted, identity
+from kernel.errors import Refusal
 
 STAFF = identity("finance", organization_id="org_punchcard")
 
@@ -54,3 +56,21 @@ def test_pages_go_on_where_they_ended(shop: Any) -> None:
 @pytest.mark.parametrize("role", ["viewer", "buyer", "admin"])
 def test_customers_are_refused(shop: Any, role: str) -> None:
     assert shop.refused(facts, shop, identity(role)).code == "forbidden"
+
+
+def test_paid_orders_are_told_again_as_their_events_told_them(shop_on_both: Any) -> None:
+    shop = shop_on_both
+    shop.add("BOX", 1)
+    paid = shop.place()["order"]
+    shop.add("BOX", 1)
+    shop.bus.payments = "failed"
+    shop.refused(shop.place, "key-2")
+    ids = [item["order_id"] for item in facts(shop)["items"]]
+    assert len(ids) == 2
+    [event] = [data for name, data in emitted(shop.database) if name == "cart.order_paid.v1"]
+    told = dump_checked(messages.PaidOrders(), paid_orders(shop.app, None, order_ids=[*ids, "ord_unknown"]))
+    assert told == {"items": [event]}
+    assert event["order_id"] == paid["id"]
+    assert paid_orders(shop.app, STAFF, order_ids=ids) == told
+    with pytest.raises(Refusal):
+        paid_orders(shop.app, identity(), order_ids=ids)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Any
 
 from chassis.persistence import Database
 from chassis.persistence.throttle import Throttle
 from chassis.service import Runtime
 from payments import settings
+from payments.clients import Cart
 from payments.domain.invoices import Issuer
 from payments.domain.provider import Provider, Webhooks
 from payments.domain.remittances import Terms
@@ -31,6 +33,7 @@ class App:
         remittances: by method, on what terms money is awaited; a method that is not here is not open.
         declines: counts the cards that were to be saved and are no good: somebody may be trying out stolen ones.
         issuer: who sells, as invoices say it.
+        paid_orders: asks cart for those of some orders that are paid, as its events say them.
     """
 
     database: Database
@@ -41,6 +44,7 @@ class App:
     remittances: Mapping[str, Terms] = field(default_factory=dict)
     declines: Throttle = field(default_factory=lambda: Throttle(FAILURE, settings.DECLINES_AT_MOST))
     issuer: Issuer = field(default_factory=Issuer)
+    paid_orders: Callable[[Sequence[str]], Sequence[dict[str, Any]]] = lambda _order_ids: ()
 
 
 def bootstrap(runtime: Runtime) -> App:
@@ -57,5 +61,5 @@ def bootstrap(runtime: Runtime) -> App:
     declines = Throttle(FAILURE, read.declines_at_most, timedelta(seconds=read.declines_window_s))
     return App(
         runtime.database, provider, read.lease, webhooks, runtime.waker("settle_payments"), read.remittances, declines,
-        read.issuer,
+        read.issuer, Cart(runtime.rpc).paid_orders,
     )  # fmt: skip

@@ -16,7 +16,9 @@ from chassis.persistence import Reader, Row, Statement, Transaction, UtcDateTime
 from chassis.persistence.paging import page
 from chassis.persistence.statements import any_of
 from payments.domain.invoices import InvoiceState, Kind
-from payments.storage import INTENT, METADATA
+from payments.domain.states import RefundState, State
+from payments.remittance_storage import PAYOUT
+from payments.storage import INTENT, METADATA, REFUND
 
 SERIES = sa.Table(
     "document_series",
@@ -124,6 +126,38 @@ def credit_notes_of(reader: Reader, order_id: str) -> Sequence[Row]:
     """The credit notes of an order's invoice, oldest first."""
     query = sa.select(DOCUMENT).where(DOCUMENT.c.order_id == order_id, DOCUMENT.c.kind == Kind.CREDIT_NOTE)
     return reader.all(query.order_by(DOCUMENT.c.serial))
+
+
+def payments_without_invoice(reader: Reader, before: datetime, after: str, most: int) -> Sequence[Row]:
+    """Captured payments without any invoice of their orders, by id.
+
+    Args:
+        reader: where to ask.
+        before: captured before this moment.
+        after: with an id that comes after this one.
+        most: so many at most.
+    """
+    invoice = sa.select(DOCUMENT.c.id).where(DOCUMENT.c.order_id == INTENT.c.order_id, _IS_INVOICE)
+    query = sa.select(INTENT.c.id, INTENT.c.order_id).where(
+        INTENT.c.state == State.CAPTURED, INTENT.c.updated_at < before, INTENT.c.id > after, ~invoice.exists()
+    )
+    return reader.all(query.order_by(INTENT.c.id).limit(most))
+
+
+def refunds_of(reader: Reader, order_ids: Iterable[str]) -> Sequence[Row]:
+    """What was given back of orders, by the provider or by bank, oldest first."""
+    of_orders = INTENT.c.order_id.in_(sorted(order_ids))
+    of_each = (
+        sa.select(given.c.id, INTENT.c.order_id, given.c.amount_minor)
+        .join(INTENT, INTENT.c.id == given.c.intent_id)
+        .where(of_orders, *conditions)
+        for given, conditions in (
+            (REFUND, (REFUND.c.state == RefundState.SUCCEEDED,)),
+            (PAYOUT, (PAYOUT.c.kind == "refund", PAYOUT.c.state == "paid")),
+        )
+    )
+    found = sa.union_all(*of_each).subquery()
+    return reader.all(sa.select(found).order_by(found.c.id))
 
 
 def page_of_documents(

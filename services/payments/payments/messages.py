@@ -738,6 +738,12 @@ class OrderPaid(_InvoicedEvent):
     paid_at = UtcDateTime(required=True)
 
 
+class PaidOrders(TolerantSchema):
+    """What cart replies about paid orders."""
+
+    items = fields.List(fields.Nested(OrderPaid), required=True)
+
+
 class OrderCancelled(TolerantSchema):
     """``cart.order_cancelled.v1``"""
 
@@ -781,6 +787,8 @@ class InvoiceReply(_Document):
     lines = fields.List(fields.Nested(InvoicedLine), required=True)
     terms_version = fields.String(required=True)
     payment = fields.Nested(InvoicePayment, required=True)
+    #: The day of the supply, where it is not that of the invoice.
+    supplied_on = fields.String(required=True, allow_none=True, metadata={"format": "date"})
     credit_notes = fields.List(fields.Nested(CreditNoteReply), required=True)
 
 
@@ -995,6 +1003,7 @@ _INVOICE: dict[str, Any] = {
     ],
     "terms_version": "2026-11",
     "payment": {"method": "card", "card": _CARD, "reference": None, "due_on": None},
+    "supplied_on": None,
     "credit_notes": [{**_DOCUMENT, "number": "CN-000001", "invoice_number": "INV-000001"}],
 }  # fmt: skip
 

@@ -23,6 +23,7 @@ from payments.use_cases.get_intent import get_intent
 from payments.use_cases.get_invoice import get_invoice
 from payments.use_cases.issue_instructions import issue_instructions
 from payments.use_cases.issue_invoices import issue_open_invoices, issue_paid_invoices
+from payments.use_cases.issue_missing_invoices import issue_missing_invoices
 from payments.use_cases.list_invoices import list_invoices, search_invoices
 from payments.use_cases.list_review import list_review
 from payments.use_cases.manage_payment_methods import (
@@ -207,6 +208,11 @@ class PaymentsService(Service):
     def settle_payment_methods(self) -> None:
         """Cards whose keeping is not known, and cards to be forgotten."""
         settle_payment_methods(self.app)
+
+    @every(300.0)
+    def issue_missing_invoices(self) -> None:
+        """Invoices of orders that were paid before there were any."""
+        issue_missing_invoices(self.app)
 
     @every(2.0)
     def settle_refunds(self) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from typing import Any
@@ -17,7 +17,7 @@ from chassis.messages import Event, dump_checked
 from chassis.persistence import Database
 from chassis.testing import event_example, identity, make_event
 from kernel.errors import Kind as RefusalKind
-from kernel.errors import Refusal
+from kernel.errors import Refusal, unavailable
 from payments import messages, storage
 from payments.bootstrap import App
 from payments.domain.invoices import Issuer, Kind, credited_tax_minor
@@ -30,6 +30,7 @@ from payments.use_cases.issue_invoices import (
     issue_open_invoices,
     issue_paid_invoices,
 )
+from payments.use_cases.issue_missing_invoices import issue_missing_invoices
 from payments.use_cases.list_invoices import list_invoices, search_invoices
 
 SCHEMAS = {
@@ -231,6 +232,99 @@ def test_documents_are_found_by_what_is_known_of_them(app: App) -> None:
         with pytest.raises(Refusal) as caught:
             found(caller, list_of)
         assert caught.value.code == "forbidden"
+
+
+class CartThatRemembers:
+    """Cart, which knows the orders whose events are lost."""
+
+    def __init__(self, **orders: dict[str, Any]) -> None:
+        self.orders, self.asked = orders, 0
+        self.is_away = False
+
+    def paid_orders(self, order_ids: Sequence[str]) -> list[dict[str, Any]]:
+        self.asked += 1
+        if self.is_away:
+            raise unavailable()
+        return [self.orders[order_id] for order_id in order_ids if order_id in self.orders]
+
+
+def captured_before(app: App, count: int, *, refunded: bool = False) -> list[dict[str, Any]]:
+    """Orders that were paid by card when there were no invoices."""
+    orders = [{**event_example("cart.order_paid.v1"), "order_id": f"ord_{number}"} for number in range(count)]
+    for order in orders:
+        await_money(app, order["order_id"], State.CAPTURED)
+    with app.database.transaction() as tx:
+        tx.execute(sa.update(storage.INTENT).values(updated_at=tx.now - timedelta(minutes=6)))
+        for number, order in enumerate(orders if refunded else []):
+            refund = {
+                "id": f"rfd_{number}", "intent_id": f"pay_{order['order_id']}", "provider_charge_id": f"ch_{number}",
+                "amount_minor": 100, "reason": "Twice", "state": "succeeded", "checks": 0, "created_at": tx.now,
+                "updated_at": tx.now, "provider_refund_id": f"re_{number}", "refunded_at": tx.now,
+            }  # fmt: skip
+            tx.execute(sa.insert(storage.REFUND).values(refund))
+    return orders
+
+
+def remembering(app: App, orders: Sequence[dict[str, Any]]) -> CartThatRemembers:
+    loaded = messages.PaidOrders().load({"items": list(orders)})["items"]
+    cart = CartThatRemembers(**{order["order_id"]: order for order in loaded})
+    app.paid_orders = cart.paid_orders
+    return cart
+
+
+def test_what_was_paid_before_there_were_invoices_is_invoiced_late_with_the_day_of_its_supply(app: App) -> None:
+    orders = captured_before(app, 45)
+    cart = remembering(app, orders)
+    cart.is_away = True
+    issue_missing_invoices(app)
+    assert (numbers(app), cart.asked) == ([], 1)
+    cart.is_away = False
+    assert issue_missing_invoices(app) == 45
+    assert issue_missing_invoices(app) == 0
+    assert [row["serial"] for row in documents(app)] == list(range(1, 46))
+    invoice = shown(app, "ord_7")
+    assert dump_checked(messages.InvoiceReply(), invoice) == invoice
+    assert (invoice["state"], invoice["paid_at"], invoice["supplied_on"]) == (
+        "paid", "2026-11-22T12:00:00.000Z", "2026-11-22",
+    )  # fmt: skip
+    assert invoice["issued_at"] > "2026-11-28"
+    issue_paid_invoices(app, [event("order_paid", "ord_7")])  # found again at last
+    assert len(documents(app)) == 45
+
+
+def test_what_was_given_back_of_it_is_credited_once(app: App) -> None:
+    remembering(app, captured_before(app, 2, refunded=True))
+    late = event("order_refunded", "ord_1", refund_id="rfd_1", amount=usd(100))
+    with pytest.raises(NotInvoicedYetError):
+        credit_invoice(app, late)
+    issue_missing_invoices(app)
+    credit_invoice(app, late)
+    credit_invoice(app, event("order_refunded", "ord_1", refund_id="rfd_9", amount=usd(50)))
+    assert [note["totals"]["total"] for note in shown(app, "ord_1")["credit_notes"]] == [usd(100), usd(50)]
+    assert [number for number, _ in numbers(app, Kind.CREDIT_NOTE)] == ["CN-000001", "CN-000002", "CN-000003"]
+
+
+def test_an_event_on_its_way_is_waited_for_and_an_unpaid_order_never_invoiced(app: App) -> None:
+    orders = captured_before(app, 2)
+    await_money(app, "ord_failed", State.FAILED)
+    await_money(app, "ord_new", State.CAPTURED)  # now
+    cart = remembering(app, orders[1:])  # of the other one cart says that it is not paid
+    assert issue_missing_invoices(app) == 2
+    assert cart.asked == 1
+    assert [row["order_id"] for row in documents(app)] == ["ord_1"]
+
+
+def test_events_and_late_issuing_at_once_issue_once(app_on_postgres: App) -> None:
+    app = app_on_postgres
+    orders = captured_before(app, 30)
+    remembering(app, orders)
+    batches = [[event("order_paid", order["order_id"]) for order in orders[start::3]] for start in range(3)]
+    with ThreadPoolExecutor(6) as pool:
+        work = [pool.submit(issue_missing_invoices, app) for _ in range(3)]
+        work += [pool.submit(issue_paid_invoices, app, batch) for batch in batches]
+        for each in work:
+            each.result()
+    assert [row["serial"] for row in documents(app)] == list(range(1, 31))
 
 
 def test_each_issuer_counts_for_itself(app: App) -> None:

@@ -6,15 +6,17 @@ import copy
 from types import SimpleNamespace
 from typing import Any
 
+import jsonschema
 import pytest
 
 from chassis.messages import dump_checked, load_request
 from chassis.service import Call
 from chassis.settings import Environment, SettingsError
-from chassis.testing import identity
+from chassis.testing import identity, rpc_contract
 from kernel.errors import Refusal
 from payments import messages, settings
 from payments.bootstrap import App, bootstrap
+from payments.clients import Cart
 from payments.domain.remittances import Terms
 from payments.providers.offline import OfflineProvider
 from payments.service import PaymentsService
@@ -148,7 +150,10 @@ def test_terms_that_make_no_sense_are_refused(changes: dict[str, str], named: st
 def test_bootstrap_puts_the_offline_provider_in(app: App) -> None:
     woken: list[str] = []
     runtime: Any = SimpleNamespace(
-        environment=Environment(_ENVIRONMENT), database=app.database, waker=lambda name: lambda: woken.append(name)
+        environment=Environment(_ENVIRONMENT),
+        database=app.database,
+        waker=lambda name: lambda: woken.append(name),
+        rpc=None,
     )
     made = bootstrap(runtime)
 
@@ -157,3 +162,19 @@ def test_bootstrap_puts_the_offline_provider_in(app: App) -> None:
     made.settle_soon()
     assert woken == ["settle_payments"]
     assert hasattr(PaymentsService, woken[0])
+
+
+def test_what_is_asked_of_cart_is_what_cart_takes_and_answers() -> None:
+    contract, asked = rpc_contract("cart", "paid_orders"), []
+
+    class Rpc:
+        def call(self, service: str, method: str, data: dict[str, Any], *, reply: Any) -> Any:
+            asked.append((service, method, data))
+            return reply.load(contract["example"]["reply"])
+
+    [order] = Cart(Rpc()).paid_orders(("ord_1",))  # type: ignore[arg-type]  # enough of a client
+    assert order["number"] == "PC-2026-000123"
+    [(service, method, data)] = asked
+    assert (service, method) == ("cart", "paid_orders")
+    jsonschema.validate(data, contract["request"])
+    assert contract["anonymous"]

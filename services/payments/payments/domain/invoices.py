@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, date, datetime
 from enum import StrEnum
 
 
@@ -46,6 +47,15 @@ class Issuer:
 def document_number(kind: Kind, serial: int) -> str:
     """The number for people: ``INV-000001``, ``CN-000001``. Each series has no gaps, as tax offices ask for."""
     return f"{'INV' if kind is Kind.INVOICE else 'CN'}-{serial:06d}"
+
+
+def supplied_on(issued_at: datetime, paid_at: datetime | None) -> date | None:
+    """The day of the supply, which an invoice must say if it is another than its own (Directive 2006/112/EC, 226 (7)).
+
+    What is sold is handed over as soon as it is paid. None: it is that day, or is still to come.
+    """
+    day = None if paid_at is None else paid_at.astimezone(UTC).date()
+    return None if day == issued_at.astimezone(UTC).date() else day
 
 
 def credited_tax_minor(tax_minor: int, total_minor: int, before_minor: int, amount_minor: int) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from kernel.clock import rfc3339
@@ -16,8 +17,14 @@ if TYPE_CHECKING:
 _COPIED = ("lines", "totals", "purchase_order_number", "terms_version", "billing_address", "tax")
 
 
-def content_of(data: Mapping[str, Any], issuer: Issuer) -> dict[str, Any]:
-    """What an invoice says for ever, by the event that an order is billed or paid."""
+def content_of(data: Mapping[str, Any], issuer: Issuer, supplied_on: date | None) -> dict[str, Any]:
+    """What an invoice says for ever, by the event that an order is billed or paid.
+
+    Args:
+        data: the event's.
+        issuer: who sells.
+        supplied_on: the day of the supply, if the invoice must say it.
+    """
     return {
         "issuer": issuer.as_dict(),
         "order": {"id": data["order_id"], "number": data["number"]},
@@ -25,6 +32,7 @@ def content_of(data: Mapping[str, Any], issuer: Issuer) -> dict[str, Any]:
         "buyer": {"name": data["buyer"]["name"], "email": data["buyer"]["email"]},
         **{name: data[name] for name in _COPIED},
         "payment": _payment(data["payment"]),
+        "supplied_on": None if supplied_on is None else supplied_on.isoformat(),
     }
 
 
@@ -51,6 +59,7 @@ def invoice_view(invoice: Row, credit_notes: Sequence[Row]) -> dict[str, Any]:
         "issued_at": rfc3339(invoice["issued_at"]),
         "paid_at": rfc3339(invoice["paid_at"]) if invoice["paid_at"] else None,
         "voided_at": rfc3339(invoice["voided_at"]) if invoice["voided_at"] else None,
+        "supplied_on": None,  # older ones do not say it
         **invoice["content"],
         "credit_notes": [credit_note_view(note) for note in credit_notes],
     }

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from kernel.ids import new_id
 from payments import invoice_storage as storage
-from payments.domain.invoices import InvoiceState, Kind, document_number
+from payments.domain.invoices import InvoiceState, Kind, document_number, supplied_on
 from payments.use_cases.invoice_views import content_of
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def issue_open_invoices(app: App, events: Sequence[Event]) -> None:
     with app.database.transaction() as tx:
         fresh = list(tx.accept_each(events))
         payable = storage.lock_payable(tx, {event.data["order_id"] for event in fresh})
-        _issue(app, tx, [event.data for event in fresh if event.data["order_id"] in payable], InvoiceState.OPEN)
+        issue(app, tx, [event.data for event in fresh if event.data["order_id"] in payable], InvoiceState.OPEN)
 
 
 def issue_paid_invoices(app: App, events: Sequence[Event]) -> None:
@@ -39,10 +39,21 @@ def issue_paid_invoices(app: App, events: Sequence[Event]) -> None:
         InvoiceContradictionError: one was void.
     """
     with app.database.transaction() as tx:
-        _issue(app, tx, [event.data for event in tx.accept_each(events)], InvoiceState.PAID)
+        issue(app, tx, [event.data for event in tx.accept_each(events)], InvoiceState.PAID)
 
 
-def _issue(app: App, tx: Transaction, orders: Sequence[dict[str, Any]], state: InvoiceState) -> None:
+def issue(app: App, tx: Transaction, orders: Sequence[dict[str, Any]], state: InvoiceState) -> None:
+    """Issue the invoices of orders that have none, and note of the others whose money is there that they are paid.
+
+    Args:
+        app: the service's.
+        tx: where to store them.
+        orders: as cart's events say them.
+        state: of an invoice that is issued.
+
+    Raises:
+        InvoiceContradictionError: one of a paid order was void.
+    """
     if not orders:
         return
     issuer = app.issuer
@@ -78,7 +89,7 @@ def _invoice(
         "currency": totals["total"]["currency"],
         "tax_minor": totals["tax"]["amount_minor"],
         "total_minor": totals["total"]["amount_minor"],
-        "content": content_of(data, app.issuer),
+        "content": content_of(data, app.issuer, supplied_on(now, paid_at)),
         "issued_at": now,
         "state": state,
         "paid_at": paid_at,
