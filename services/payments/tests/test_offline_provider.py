@@ -94,12 +94,12 @@ def test_every_test_card_does_what_it_is_for(client: FlaskClient, number: str, s
 
 
 def test_the_well_known_tokens_pay_any_number_of_times(client: FlaskClient) -> None:
-    assert set(PROVIDER_TOKENS) == {"success", "declined", "insufficient_funds", "slow", "timeout", "3ds"}
+    assert set(PROVIDER_TOKENS) == {"success", "declined", "insufficient_funds", "slow", "timeout", "disputed", "3ds"}
     for name, token in PROVIDER_TOKENS.items():
         expected = {"declined": 402, "insufficient_funds": 402, "3ds": 202}.get(name, 201)
         assert {_charge(client, f"{name}-{number}", token=token).status_code for number in range(3)} == {expected}
     items = client.get("/charges?reference=ord_1", headers=_auth()).json["items"]
-    assert len({charge["id"] for charge in items}) == 15
+    assert len({charge["id"] for charge in items}) == 18
 
 
 def _challenge(client: FlaskClient, key: str = "key-1") -> dict[str, Any]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hmac
+import re
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from http import HTTPStatus
 from pathlib import Path
@@ -20,9 +21,13 @@ from kernel.clock import Clock
 from kernel.money import Money
 from payments.offline_provider.book import Book, CardRefusedError, ChallengeOverError, KeyReusedError, KeyVoidedError
 from payments.offline_provider.cards import REFUSALS, TEST_CARDS, Behaviour
+from payments.offline_provider.disputes import LOST, DisputeOverError, Disputes, NotDisputableError
 from payments.offline_provider.messages import (
     CardRequest,
     ChargeRequest,
+    DisputeDecision,
+    DisputeRequest,
+    EvidenceRequest,
     RefundRequest,
     TokenRequest,
     VoidRequest,
@@ -32,6 +37,7 @@ from payments.offline_provider.webhooks import Courier, Target
 
 _MAX_BODY_BYTES = 16 * 1024
 _LONGEST_KEY = 255
+_CHANGES_AT_ONCE = 100
 #: Nothing is loaded from elsewhere, and looking at it does nothing: a link may be opened by any scanner.
 _CHALLENGE_PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>Confirm your payment</title>
@@ -75,6 +81,7 @@ class OfflineProviderApi:
     ) -> None:
         self._public_url = public_url
         self._book = book
+        self._disputes = Disputes(book)
         self._secret = f"Bearer {secret_key}".encode()
         self._delays_s = delays_s
 
@@ -192,6 +199,47 @@ class OfflineProviderApi:
         book = self._book
         return {"items": book.refund_by_key(key) if key is not None else book.refunds_by_reference(reference or "")}
 
+    def open_dispute(self) -> tuple[dict[str, Any], int]:
+        self._authenticate()
+        try:
+            return self._disputes.open(**_load(DisputeRequest())), HTTPStatus.CREATED
+        except NotDisputableError:
+            raise ApiError(409, "not_disputable", "There is no such charge, it took less, or it is disputed.") from None
+
+    def list_disputes(self) -> dict[str, Any]:
+        """By reference, or what has changed since a list before."""
+        self._authenticate()
+        reference, after = request.args.get("reference"), request.args.get("after", "0")
+        if reference is not None:
+            return {"items": self._disputes.by_reference(reference)}
+        if not re.fullmatch(r"[0-9]{1,18}", after):
+            raise ApiError(400, "cursor_invalid", "Go on after the `last` of a list before, or 0.")
+        items, last = self._disputes.changed(int(after), _CHANGES_AT_ONCE)
+        return {"items": items, "last": last}
+
+    def send_evidence(self, dispute_id: str) -> dict[str, Any]:
+        self._authenticate()
+        text = _load(EvidenceRequest())["text"]
+        return self._decided(lambda: self._disputes.add_evidence(dispute_id, text))
+
+    def accept_dispute(self, dispute_id: str) -> dict[str, Any]:
+        self._authenticate()
+        return self._decided(lambda: self._disputes.close(dispute_id, LOST))
+
+    def decide_dispute(self, dispute_id: str) -> dict[str, Any]:
+        self._authenticate()
+        outcome = _load(DisputeDecision())["outcome"]
+        return self._decided(lambda: self._disputes.close(dispute_id, outcome))
+
+    def _decided(self, change: Callable[[], dict[str, Any] | None]) -> dict[str, Any]:
+        try:
+            dispute = change()
+        except DisputeOverError as over:
+            raise ApiError(409, "dispute_over", f"The network has decided: {over.outcome}.") from None
+        if dispute is None:
+            raise ApiError(404, "not_found", "There is no such dispute.")
+        return dispute
+
     def health(self) -> dict[str, str]:
         return {"status": "ok"}
 
@@ -248,6 +296,11 @@ def create_app(
     app.add_url_rule("/challenges/<challenge_id>", view_func=api.decide_challenge, methods=["POST"])
     app.add_url_rule("/refunds", view_func=api.create_refund, methods=["POST"])
     app.add_url_rule("/refunds", view_func=api.list_refunds)
+    app.add_url_rule("/disputes", view_func=api.open_dispute, methods=["POST"])
+    app.add_url_rule("/disputes", view_func=api.list_disputes)
+    app.add_url_rule("/disputes/<dispute_id>/evidence", view_func=api.send_evidence, methods=["POST"])
+    app.add_url_rule("/disputes/<dispute_id>/accept", view_func=api.accept_dispute, methods=["POST"])
+    app.add_url_rule("/disputes/<dispute_id>/decide", view_func=api.decide_dispute, methods=["POST"])
     app.add_url_rule("/healthz", view_func=api.health)
     app.register_error_handler(ApiError, lambda error: (error.body, error.status))
     app.register_error_handler(HTTPException, _http_error)

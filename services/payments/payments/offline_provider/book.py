@@ -1,4 +1,5 @@
-"""The provider's book, in SQLite: tokens, charges, voided keys and refunds, append-only; and the news to be sent.
+"""The provider's book, in SQLite: tokens, charges, voided keys, refunds and disputes, append-only; and the news to be
+sent.
 
 No card number is ever written.
 """
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from kernel.clock import Clock, SystemClock, rfc3339
+from payments.offline_provider import disputes
 from payments.offline_provider.cards import PROVIDER_TOKENS, REFUSALS, REFUSED_FOR, Behaviour
 
 _TABLES = """
@@ -54,6 +56,21 @@ CREATE TABLE IF NOT EXISTS card_on_file (
     created_at TEXT NOT NULL
 );
 CREATE TABLE IF NOT EXISTS forgotten (card_id TEXT PRIMARY KEY, created_at TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS dispute (
+    id TEXT PRIMARY KEY, charge_id TEXT NOT NULL UNIQUE, amount_minor INTEGER NOT NULL CHECK (amount_minor > 0),
+    currency TEXT NOT NULL, reference TEXT NOT NULL, idempotency_key TEXT NOT NULL, reason TEXT NOT NULL,
+    evidence_due_at TEXT NOT NULL, created_at TEXT NOT NULL
+);
+CREATE TABLE IF NOT EXISTS dispute_evidence (
+    dispute_id TEXT NOT NULL, text TEXT NOT NULL, created_at TEXT NOT NULL, PRIMARY KEY (dispute_id, text)
+);
+CREATE TABLE IF NOT EXISTS dispute_outcome (
+    dispute_id TEXT PRIMARY KEY, outcome TEXT NOT NULL CHECK (outcome IN ('won', 'lost')), created_at TEXT NOT NULL
+);
+CREATE TABLE IF NOT EXISTS dispute_change (
+    sequence INTEGER PRIMARY KEY AUTOINCREMENT, dispute_id TEXT NOT NULL, created_at TEXT NOT NULL
+);
+CREATE INDEX IF NOT EXISTS dispute_reference ON dispute (reference);
 CREATE INDEX IF NOT EXISTS refund_charge ON refund (charge_id);
 CREATE INDEX IF NOT EXISTS refund_reference ON refund (reference);
 CREATE INDEX IF NOT EXISTS charge_reference ON charge (reference);
@@ -66,6 +83,10 @@ CREATE TABLE IF NOT EXISTS news (
 );
 CREATE INDEX IF NOT EXISTS news_due ON news (due_at) WHERE ended_at IS NULL;
 """
+_APPENDED = (
+    "token", "token_expiry", "charge", "challenge", "card_on_file", "forgotten", "void", "refund", "dispute",
+    "dispute_evidence", "dispute_outcome", "dispute_change",
+)  # fmt: skip
 _APPEND_ONLY = """
 CREATE TRIGGER IF NOT EXISTS {table}_no_{verb} BEFORE {verb} ON {table}
 BEGIN SELECT RAISE(ABORT, 'the book is append-only'); END;
@@ -149,7 +170,7 @@ class Book:
         self._connection.row_factory = sqlite3.Row
         # NORMAL with a write-ahead log: a killed process loses nothing; a power cut may, which a test book can bear.
         self._connection.executescript(f"PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; {_TABLES}")
-        for table in ("token", "token_expiry", "charge", "challenge", "card_on_file", "forgotten", "void", "refund"):
+        for table in _APPENDED:
             for verb in ("UPDATE", "DELETE"):
                 self._connection.executescript(_APPEND_ONLY.format(table=table, verb=verb))
         for behaviour, token in PROVIDER_TOKENS.items():
@@ -166,7 +187,7 @@ class Book:
         token = f"tok_{secrets.token_hex(16)}"
         self._add_token(token, brand, last4, behaviour, reusable=False)
         if expiry is not None:
-            with self._transaction() as connection:
+            with self.transaction() as connection:
                 connection.execute("INSERT INTO token_expiry VALUES (?, ?, ?)", (token, *expiry))
         return token
 
@@ -181,17 +202,17 @@ class Book:
             KeyReusedError: the key belongs to another token.
             CardRefusedError: the card is no good.
         """
-        with self._transaction() as connection:
-            known = self._one("SELECT * FROM card_on_file WHERE idempotency_key = ?", key)
+        with self.transaction() as connection:
+            known = self.one("SELECT * FROM card_on_file WHERE idempotency_key = ?", key)
             if known is not None:
                 if known["token"] != token_id:
                     raise KeyReusedError
                 return _card_as_json(known)
-            token = self._one("SELECT * FROM token WHERE id = ?", token_id)
+            token = self.one("SELECT * FROM token WHERE id = ?", token_id)
             error = self._reason_to_refuse(token)
             if token is None or error is not None:
                 raise CardRefusedError(error or "token_unknown")
-            expiry = self._one("SELECT * FROM token_expiry WHERE token = ?", token_id)
+            expiry = self.one("SELECT * FROM token_expiry WHERE token = ?", token_id)
             row = {
                 "id": f"card_{secrets.token_hex(16)}",
                 "idempotency_key": key,
@@ -211,8 +232,8 @@ class Book:
 
     def forget_card(self, card_id: str) -> bool:
         """Have a card charged no more; False if there is none."""
-        with self._transaction() as connection:
-            if self._one("SELECT id FROM card_on_file WHERE id = ?", card_id) is None:
+        with self.transaction() as connection:
+            if self.one("SELECT id FROM card_on_file WHERE id = ?", card_id) is None:
                 return False
             connection.execute(
                 "INSERT OR IGNORE INTO forgotten VALUES (?, ?)", (card_id, rfc3339(self.clock.now()))
@@ -237,15 +258,15 @@ class Book:
             KeyVoidedError: the key was given up.
         """
         digest = _digest(request)
-        with self._transaction():
-            known = self._one("SELECT * FROM charge WHERE idempotency_key = ?", key)
+        with self.transaction():
+            known = self.one("SELECT * FROM charge WHERE idempotency_key = ?", key)
             if known is not None:
                 if known["request_hash"] != digest:
                     raise KeyReusedError
                 return _as_json(known), None
-            if self._one("SELECT * FROM void WHERE idempotency_key = ?", key):
+            if self.one("SELECT * FROM void WHERE idempotency_key = ?", key):
                 raise KeyVoidedError
-            waiting = self._one("SELECT * FROM challenge WHERE idempotency_key = ?", key)
+            waiting = self.one("SELECT * FROM challenge WHERE idempotency_key = ?", key)
             if waiting is not None:
                 if waiting["request_hash"] != digest:
                     raise KeyReusedError
@@ -268,8 +289,8 @@ class Book:
 
     def find_challenge(self, challenge_id: str) -> dict[str, Any] | None:
         """A payment that its payer is to confirm: the charge as it stands, with ``voided`` if it was given up."""
-        with self._transaction():
-            challenge = self._one("SELECT * FROM challenge WHERE id = ?", challenge_id)
+        with self.transaction():
+            challenge = self.one("SELECT * FROM challenge WHERE id = ?", challenge_id)
             return None if challenge is None else self._as_it_stands(challenge)
 
     def confirm(self, challenge_id: str, *, confirmed: bool) -> dict[str, Any] | None:
@@ -281,8 +302,8 @@ class Book:
         Raises:
             ChallengeOverError: it was decided before.
         """
-        with self._transaction():
-            challenge = self._one("SELECT * FROM challenge WHERE id = ?", challenge_id)
+        with self.transaction():
+            challenge = self.one("SELECT * FROM challenge WHERE id = ?", challenge_id)
             if challenge is None:
                 return None
             stands = self._as_it_stands(challenge)
@@ -297,24 +318,24 @@ class Book:
         Returns:
             None; or the charge that stands under the key already, taken or refused, which stays as it is.
         """
-        with self._transaction() as connection:
-            known = self._one("SELECT * FROM charge WHERE idempotency_key = ?", key)
+        with self.transaction() as connection:
+            known = self.one("SELECT * FROM charge WHERE idempotency_key = ?", key)
             if known is not None:
                 return _as_json(known)
-            waiting = self._one("SELECT * FROM challenge WHERE idempotency_key = ?", key)
+            waiting = self.one("SELECT * FROM challenge WHERE idempotency_key = ?", key)
             if waiting is not None and (stands := self._as_it_stands(waiting))["status"] == "failed":
                 return stands
             added = connection.execute(
                 "INSERT OR IGNORE INTO void VALUES (?, ?)", (key, rfc3339(self.clock.now()))
             )  # fmt: skip
             if added.rowcount:
-                self._add_news("charge.voided", key)
+                self.add_news("charge.voided", key)
         return None
 
     def is_voided(self, key: str) -> bool:
         """Whether a key was given up."""
         with self._lock:
-            return self._one("SELECT * FROM void WHERE idempotency_key = ?", key) is not None
+            return self.one("SELECT * FROM void WHERE idempotency_key = ?", key) is not None
 
     def due_news(self, limit: int) -> list[News]:
         """News whose time has come, the one that is longest overdue first."""
@@ -344,13 +365,13 @@ class Book:
             KeyReusedError: the key belongs to another request.
         """
         digest = _digest(request)
-        with self._transaction() as connection:
-            known = self._one("SELECT * FROM refund WHERE idempotency_key = ?", key)
+        with self.transaction() as connection:
+            known = self.one("SELECT * FROM refund WHERE idempotency_key = ?", key)
             if known is not None:
                 if known["request_hash"] != digest:
                     raise KeyReusedError
                 return _refund_as_json(known)
-            charge = self._one("SELECT * FROM charge WHERE id = ?", request["charge_id"])
+            charge = self.one("SELECT * FROM charge WHERE id = ?", request["charge_id"])
             error = self._reason_not_to_refund(charge, request)
             row = {
                 "id": f"re_{secrets.token_hex(16)}",
@@ -382,13 +403,13 @@ class Book:
     def by_id(self, charge_id: str) -> dict[str, Any] | None:
         """A charge."""
         with self._lock:
-            row = self._one("SELECT * FROM charge WHERE id = ?", charge_id)
+            row = self.one("SELECT * FROM charge WHERE id = ?", charge_id)
         return _as_json(row) if row else None
 
     def by_key(self, key: str) -> list[dict[str, Any]]:
         """The charge under an idempotency key, if there is one; one that waits for its payer, too."""
-        with self._transaction():
-            waiting = self._one("SELECT * FROM challenge WHERE idempotency_key = ?", key)
+        with self.transaction():
+            waiting = self.one("SELECT * FROM challenge WHERE idempotency_key = ?", key)
             if waiting is not None:
                 stands = self._as_it_stands(waiting)
                 return [] if stands["status"] == "voided" else [stands]
@@ -416,7 +437,9 @@ class Book:
             " :reference, :brand, :last4, :behaviour, :error_code, :created_at)",
             charge,
         )
-        self._add_news(f"charge.{charge['status']}", charge["idempotency_key"])
+        self.add_news(f"charge.{charge['status']}", charge["idempotency_key"])
+        if error is None and charge["behaviour"] == Behaviour.DISPUTED:
+            disputes.add(self, charge, charge["amount_minor"], "not_recognized")
         return charge
 
     def _challenge(self, row: Mapping[str, Any], base_url: str) -> dict[str, Any]:
@@ -438,10 +461,10 @@ class Book:
 
     def _as_it_stands(self, challenge: sqlite3.Row) -> dict[str, Any]:
         """A challenged charge: waiting, decided, given up, or over because its time is; inside a transaction."""
-        known = self._one("SELECT * FROM charge WHERE idempotency_key = ?", challenge["idempotency_key"])
+        known = self.one("SELECT * FROM charge WHERE idempotency_key = ?", challenge["idempotency_key"])
         if known is not None:
             return _as_json(known)
-        if self._one("SELECT * FROM void WHERE idempotency_key = ?", challenge["idempotency_key"]):
+        if self.one("SELECT * FROM void WHERE idempotency_key = ?", challenge["idempotency_key"]):
             return {**_waiting(challenge), "status": "voided", "next_action": None}
         if datetime.fromisoformat(challenge["expires_at"]) <= self.clock.now():
             return _as_json(self._add_charge(_of_challenge(challenge), "authentication_expired"))
@@ -450,19 +473,25 @@ class Book:
     def _reason_not_to_refund(self, charge: sqlite3.Row | None, request: Mapping[str, Any]) -> str | None:
         if charge is None or charge["status"] != "succeeded" or charge["currency"] != request["currency"]:
             return "charge_unknown"
-        given = self._one(
-            "SELECT COALESCE(SUM(amount_minor), 0) AS total FROM refund WHERE charge_id = ? AND status = 'succeeded'",
-            charge["id"],
+        if disputes.holds_money(self, charge["id"]):
+            return "charge_disputed"
+        left = charge["amount_minor"] - self.given_back(charge["id"])
+        return "refund_exceeds_charge" if request["amount_minor"] > left else None
+
+    def given_back(self, charge_id: str) -> int:
+        """How much of a charge was refunded; inside a transaction."""
+        query = (
+            "SELECT COALESCE(SUM(amount_minor), 0) AS total FROM refund WHERE charge_id = ? AND status = 'succeeded'"
         )
-        given_back = given["total"] if given else 0
-        return "refund_exceeds_charge" if request["amount_minor"] > charge["amount_minor"] - given_back else None
+        found = self.one(query, charge_id)
+        return int(found["total"]) if found else 0
 
     def _source(self, source_id: str) -> sqlite3.Row | Mapping[str, Any] | None:
         """A token, or a card that is kept, which can be charged any number of times."""
-        card = self._one("SELECT * FROM card_on_file WHERE id = ?", source_id)
+        card = self.one("SELECT * FROM card_on_file WHERE id = ?", source_id)
         if card is None:
-            return self._one("SELECT * FROM token WHERE id = ?", source_id)
-        if self._one("SELECT * FROM forgotten WHERE card_id = ?", source_id):
+            return self.one("SELECT * FROM token WHERE id = ?", source_id)
+        if self.one("SELECT * FROM forgotten WHERE card_id = ?", source_id):
             return None
         return {**dict(card), "reusable": True}
 
@@ -474,21 +503,26 @@ class Book:
             return "expired_card"
         if not token["reusable"]:
             for table in ("charge", "challenge", "card_on_file"):
-                if self._one(f"SELECT id FROM {table} WHERE token = ? LIMIT 1", token["id"]):  # noqa: S608  # ours
+                if self.one(f"SELECT id FROM {table} WHERE token = ? LIMIT 1", token["id"]):  # noqa: S608  # ours
                     return "token_already_used"
             if self.clock.now() - datetime.fromisoformat(token["created_at"]) > self._token_lifetime:
                 return "token_expired"
         return REFUSED_FOR.get(Behaviour(token["behaviour"]))
 
     def _add_token(self, token: str, brand: str, last4: str, behaviour: Behaviour, *, reusable: bool) -> None:
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             connection.execute(
                 "INSERT OR IGNORE INTO token VALUES (?, ?, ?, ?, ?, ?)",
                 (token, brand, last4, behaviour, reusable, rfc3339(self.clock.now())),
             )
 
-    def _add_news(self, kind: str, key: str) -> None:
-        """Inside the transaction of what they are about: they survive a restart as it does."""
+    def add_news(self, kind: str, key: str) -> None:
+        """Have the merchant told of something; inside its transaction: the news survives a restart as it does.
+
+        Args:
+            kind: what happened: ``charge.succeeded``.
+            key: the idempotency key of the charge.
+        """
         now, event_id = self.clock.now(), f"evt_{secrets.token_hex(16)}"
         self._connection.executemany(
             "INSERT INTO news (event_id, copy, type, idempotency_key, created_at, due_at) VALUES (?, ?, ?, ?, ?, ?)",
@@ -499,21 +533,27 @@ class Book:
         )
 
     def _news(self, row: sqlite3.Row) -> News:
-        charge = self._one("SELECT * FROM charge WHERE idempotency_key = ?", row["idempotency_key"])
+        charge = self.one("SELECT * FROM charge WHERE idempotency_key = ?", row["idempotency_key"])
         about = _as_json(charge) if charge else {"idempotency_key": row["idempotency_key"], "status": "voided"}
-        event = {
-            "id": row["event_id"], "type": row["type"], "created_at": row["created_at"], "data": {"charge": about}
-        }  # fmt: skip
+        data: dict[str, Any] = {"charge": about}
+        if row["type"].startswith("dispute.") and charge is not None:
+            data["dispute"] = disputes.of_charge(self, charge["id"])
+        event = {"id": row["event_id"], "type": row["type"], "created_at": row["created_at"], "data": data}
         return News(row["event_id"], row["copy"], row["attempts"], event)
 
     def _change_news(self, news: News, change: str, value: str | float) -> None:
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             connection.execute(
                 f"UPDATE news SET {change}, attempts = attempts + 1 WHERE event_id = ? AND copy = ?",  # noqa: S608  # ours
                 (value, news.event_id, news.copy),
             )
 
-    def _one(self, query: str, value: str) -> sqlite3.Row | None:
+    def execute(self, query: str, values: Sequence[Any] | Mapping[str, Any]) -> sqlite3.Cursor:
+        """Any statement; inside a transaction."""
+        return self._connection.execute(query, values)
+
+    def one(self, query: str, value: str) -> sqlite3.Row | None:
+        """The row that a query with one value finds; inside a transaction."""
         row: sqlite3.Row | None = self._connection.execute(query, (value,)).fetchone()
         return row
 
@@ -525,7 +565,7 @@ class Book:
             return [write(row) for row in self._connection.execute(query, (value,)).fetchall()]
 
     @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
+    def transaction(self) -> Iterator[sqlite3.Connection]:
         """The book for oneself: other threads wait for the lock, other processes for BEGIN IMMEDIATE."""
         with self._lock:
             self._connection.execute("BEGIN IMMEDIATE")

@@ -13,6 +13,7 @@ class Behaviour(StrEnum):
     INSUFFICIENT_FUNDS = "insufficient_funds"
     SLOW = "slow"  # charged, the answer takes a few seconds
     TIMEOUT = "timeout"  # charged, the answer comes when nobody waits any more
+    DISPUTED = "disputed"  # charged, and then the payer has their bank take it back
     THREE_D_SECURE = "3ds"  # charged once the payer has confirmed it on the provider's page
 
 
@@ -30,6 +31,7 @@ TEST_CARDS: dict[str, Behaviour] = {
     "4000000000000101": Behaviour.SLOW,
     "4000000000000119": Behaviour.TIMEOUT,
     "4000000000003220": Behaviour.THREE_D_SECURE,
+    "4000000000000259": Behaviour.DISPUTED,
 }
 
 #: Tokens that can be used any number of times, one charge a use: by behaviour.
@@ -46,6 +48,7 @@ REFUSALS: dict[str, str] = {
     "authentication_failed": "The payer did not confirm the payment.",
     "authentication_expired": "The payer did not confirm the payment in time.",
     "charge_unknown": "There is no such charge, or it took no money.",
+    "charge_disputed": "The payer's bank has taken this charge back, or may; it cannot be refunded as well.",
     "refund_exceeds_charge": "More is to be given back than is left of the charge.",
 }
 

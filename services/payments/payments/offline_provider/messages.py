@@ -8,9 +8,10 @@ from typing import Any
 
 from marshmallow import ValidationError, fields, validate, validates_schema
 
-from chassis.messages import PlainString, RequestSchema, StrictInteger
+from chassis.messages import Paragraphs, PlainString, RequestSchema, StrictInteger
 from kernel.card_numbers import brand_of, passes_luhn
 from kernel.money import MINOR_DIGITS
+from payments.offline_provider import disputes
 from payments.offline_provider.cards import TEST_CARDS, security_code_length
 
 
@@ -76,3 +77,23 @@ class RefundRequest(RequestSchema):
     charge_id = PlainString(required=True, max_length=64)
     amount_minor = StrictInteger(required=True, validate=validate.Range(min=1, max=10**12))
     currency = fields.String(required=True, validate=validate.OneOf(sorted(MINOR_DIGITS)))
+
+
+class DisputeRequest(RequestSchema):
+    """A payer disputes a charge: for whoever tries what the merchant makes of it."""
+
+    charge_id = PlainString(required=True, max_length=64)
+    reason = fields.String(load_default=disputes.REASONS[0], validate=validate.OneOf(disputes.REASONS))
+    amount_minor = StrictInteger(load_default=None, allow_none=True, validate=validate.Range(min=1, max=10**12))
+
+
+class DisputeDecision(RequestSchema):
+    """What the card network decides, for the same."""
+
+    outcome = fields.String(required=True, validate=validate.OneOf([disputes.WON, disputes.LOST]))
+
+
+class EvidenceRequest(RequestSchema):
+    """Why the charge was right."""
+
+    text = Paragraphs(required=True, max_length=4000)
