@@ -84,6 +84,15 @@ class OrderPaid(TolerantSchema):
     payment = fields.Nested(Payment, required=True)
     purchase_order_number = fields.String(load_default=None, allow_none=True)
     terms_version = fields.String(required=True)
+    #: Not of the event: known, usually, when the mail leaves.
+    invoice_number = fields.String(load_default=None, allow_none=True)
+
+
+class InvoicePaid(TolerantSchema):
+    """``payments.invoice_paid.v1``"""
+
+    order_id = fields.String(required=True)
+    invoice_number = fields.String(required=True)
 
 
 class QuoteIssued(TolerantSchema):

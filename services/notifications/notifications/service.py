@@ -11,9 +11,11 @@ from chassis.service import Call, Provided, Service, consume_many, every, rpc
 from chassis.timeline import Step
 from notifications import messages
 from notifications.bootstrap import bootstrap
+from notifications.storage import INVOICE_NUMBER
 from notifications.use_cases.list_deliveries import list_deliveries
 from notifications.use_cases.order_steps import order_steps
 from notifications.use_cases.queue_mail import (
+    note_invoices,
     queue_account_mails,
     queue_balance_alerts,
     queue_card_reminders,
@@ -46,10 +48,17 @@ class NotificationsService(Service):
         """The steps of an order."""
         return order_steps(reader, order_id, organization_id)
 
+    kept_days = (*Service.kept_days, (INVOICE_NUMBER, "noted_at", 30))
+
     @consume_many("cart.order_paid.v1", messages.OrderPaid())
     def on_order_paid(self, events: list[Event]) -> None:
         """Receipts."""
         queue_receipts(self.app, events)
+
+    @consume_many("payments.invoice_paid.v1", messages.InvoicePaid())
+    def on_invoice_paid(self, events: list[Event]) -> None:
+        """Receipts can name their invoices."""
+        note_invoices(self.app, events)
 
     @consume_many("credits.card_issued.v1", messages.CardIssued())
     def on_card_issued(self, events: list[Event]) -> None:

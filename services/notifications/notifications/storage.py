@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -43,6 +43,16 @@ DELIVERY = sa.Table(
 )  # fmt: skip
 
 
+#: Kept for as long as a receipt may wait for one, or be tried.
+INVOICE_NUMBER = sa.Table(
+    "invoice_numbers",
+    METADATA,
+    sa.Column("order_id", sa.String(64), primary_key=True),
+    sa.Column("number", sa.String(32), nullable=False),
+    sa.Column("noted_at", UtcDateTimeColumn, nullable=False),
+)
+
+
 def add_delivery(tx: Transaction, values: Mapping[str, Any]) -> None:
     """Queue a mail, unless there is one for the same cause."""
     tx.write(insertion_if_new(DELIVERY, tuple(values)), **values)
@@ -67,17 +77,51 @@ _DUE = (
     .with_for_update(skip_locked=True)
     .cte("due")  # evaluated once, which a subquery with a limit need not be
 )
+#: Looked up when a mail is about to be sent: the number may have come while the mail was being queued.
+_NUMBER_OF_INVOICE = (
+    sa.select(INVOICE_NUMBER.c.number)
+    .where(INVOICE_NUMBER.c.order_id == DELIVERY.c.order_id)
+    .scalar_subquery()
+    .label("invoice_number")
+)
+_KNOWN_NUMBERS = Statement(sa.select(INVOICE_NUMBER.c.order_id).where(any_of(INVOICE_NUMBER.c.order_id, "order_ids")))
+_NO_LONGER_WAITS = Statement(
+    sa.update(DELIVERY)
+    .where(
+        any_of(DELIVERY.c.cause, "causes"),
+        DELIVERY.c.state == State.QUEUED,
+        DELIVERY.c.attempts == 0,
+        DELIVERY.c.next_attempt_at > sa.bindparam("now", type_=UtcDateTimeColumn),
+    )
+    .values(next_attempt_at=sa.bindparam("now", type_=UtcDateTimeColumn))
+)
 _CLAIM = Statement(
     sa.update(DELIVERY)
     .where(DELIVERY.c.id == _DUE.c.id)
     .values(attempts=DELIVERY.c.attempts + 1, next_attempt_at=sa.bindparam("lapses_at", type_=UtcDateTimeColumn))
-    .returning(DELIVERY)
+    .returning(DELIVERY, _NUMBER_OF_INVOICE)
 )
 _MARK_SENT = Statement(
     sa.update(DELIVERY)
     .where(any_of(DELIVERY.c.id, "ids"), DELIVERY.c.state != State.SENT)
     .values(state=State.SENT, sent_at=sa.bindparam("now", type_=UtcDateTimeColumn), last_error=None)
 )
+
+
+def invoiced(reader: Reader, order_ids: Iterable[str]) -> set[str]:
+    """Those of the orders whose invoice's number is known."""
+    return {row["order_id"] for row in reader.all(_KNOWN_NUMBERS, order_ids=sorted(order_ids))}
+
+
+def note_invoice(tx: Transaction, order_id: str, number: str) -> None:
+    """Keep the number of an order's invoice."""
+    values = {"order_id": order_id, "number": number, "noted_at": tx.now}
+    tx.write(insertion_if_new(INVOICE_NUMBER, tuple(values)), **values)
+
+
+def let_go(tx: Transaction, causes: Sequence[str]) -> None:
+    """Have mails that wait for something sent now, unless they are being sent."""
+    tx.write(_NO_LONGER_WAITS, causes=list(causes), now=tx.now)
 
 
 def claim_due(tx: Transaction, lease: timedelta, most: int) -> list[Row]:
@@ -89,8 +133,9 @@ def claim_due(tx: Transaction, lease: timedelta, most: int) -> list[Row]:
         most: how many.
 
     Returns:
-        The deliveries, `attempts` already counting the attempt that is about to begin; the fewer the earlier, so that
-        what was tried in vain does not stand before what was not tried yet.
+        The deliveries with the `invoice_number` of their order, if it is known; `attempts` already counting the attempt
+        that is about to begin; the fewer the earlier, so that what was tried in vain does not stand before what was not
+        tried yet.
     """
     times = {
         "now": tx.now,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,17 +14,31 @@ from marshmallow import ValidationError
 from chassis.messages import Event
 from chassis.persistence import Database
 from chassis.persistence.tables import INBOX
+from chassis.testing import FixedClock, event_example, make_event
 from notifications.bootstrap import App
 from notifications.domain.deliveries import ACCOUNT_MAILS, MailKind
-from notifications.messages import PAYLOADS, recipient_of
+from notifications.messages import PAYLOADS, InvoicePaid, recipient_of
 from notifications.storage import DELIVERY
 from notifications.transports import FolderTransport
 from notifications.use_cases import queue_mail
 from notifications.use_cases.send_mails import send_mails
 
 CLAIM_CODE = "7K2M-Q9TX-04HB-ZZ5V-W8YN-3"
+
+
+def queue_receipts_of_invoiced(app: App, events: Sequence[Event]) -> None:
+    """Receipts whose invoices are numbered already: they do not wait."""
+    queue_mail.note_invoices(app, [invoice_of(event.data["order_id"]) for event in events])
+    queue_mail.queue_receipts(app, events)
+
+
+def invoice_of(order_id: str) -> Event:
+    data = InvoicePaid().load({**event_example("payments.invoice_paid.v1"), "order_id": order_id})
+    return make_event("payments.invoice_paid.v1", data, consumer="on payments.invoice_paid.v1")
+
+
 HANDLERS = {
-    MailKind.RECEIPT: queue_mail.queue_receipts,
+    MailKind.RECEIPT: queue_receipts_of_invoiced,
     MailKind.CARD: queue_mail.queue_cards,
     MailKind.CARD_REISSUED: queue_mail.queue_reissued_cards,
     MailKind.CARD_EXPIRING: queue_mail.queue_card_reminders,
@@ -103,8 +117,41 @@ def test_redelivered_and_emitted_again_it_is_still_one_mail(
         send_mails(app)
 
     assert len(rows(app.database)) == 1
-    assert len(rows(app.database, INBOX)) == 2
+    of_mails = [row for row in rows(app.database, INBOX) if row["consumer"] != "on payments.invoice_paid.v1"]
+    assert len(of_mails) == 2
     assert len(list((tmp_path / "mail").iterdir())) == 1
+
+
+@pytest.mark.parametrize("invoice_first", [True, False])
+def test_a_receipt_names_its_invoice_whichever_is_told_first(
+    app: App, event: Callable[..., Event], tmp_path: Path, invoice_first: bool
+) -> None:
+    receipt, invoice = event(MailKind.RECEIPT, order_id="ord_7"), invoice_of("ord_7")
+    steps = [lambda: queue_mail.note_invoices(app, [invoice]), lambda: queue_mail.queue_receipts(app, [receipt])]
+    for number, step in enumerate(steps if invoice_first else reversed(steps)):
+        assert send_mails(app) == 0, number
+        step()
+        step()
+    queue_mail.queue_receipts(app, [event(MailKind.RECEIPT, order_id="ord_8")])  # has none yet, and waits
+    assert send_mails(app) == 1
+    [mail] = (tmp_path / "mail").iterdir()
+    assert b"Invoice: INV-000001" in mail.read_bytes()
+    assert b"/v1/orders/ord_7/invoice" in mail.read_bytes()
+
+
+def test_a_receipt_whose_invoice_does_not_come_leaves_without(
+    migrated: Callable[..., Database], make_app: Callable[..., App], event: Callable[..., Event], tmp_path: Path,
+    clock: FixedClock,
+) -> None:  # fmt: skip
+    app = make_app(migrated("notifications", clock), FolderTransport(tmp_path / "mail"))
+    queue_mail.queue_receipts(app, [event(MailKind.RECEIPT, order_id="ord_7")])
+    assert send_mails(app) == 0
+    clock.advance(seconds=15)
+    assert send_mails(app) == 1
+    queue_mail.note_invoices(app, [invoice_of("ord_7")])
+    assert send_mails(app) == 0
+    [mail] = (tmp_path / "mail").iterdir()
+    assert b"Invoice" not in mail.read_bytes()
 
 
 def test_two_cards_are_two_mails(app: App, event: Callable[..., Event], tmp_path: Path) -> None:

@@ -584,6 +584,13 @@ class PaymentRefunded(TolerantSchema):
     refunded_at = UtcDateTime(required=True)
 
 
+class InvoicePaid(TolerantSchema):
+    """An order is paid, and this is its invoice."""
+
+    order_id = fields.String(required=True)
+    invoice_number = fields.String(required=True)
+
+
 class RefundFailed(TolerantSchema):
     """The provider will not give the money back by this refund: a person must find another way."""
 
@@ -882,6 +889,12 @@ DISPUTE_CLOSED = EventType(
     DisputeClosed(),
     {**_DISPUTED, "outcome": "lost", "closed_at": "2026-12-20T12:00:00.000Z"},
 )
+INVOICE_PAID = EventType(
+    "payments.invoice_paid.v1",
+    InvoicePaid(),
+    # the order that cart's example of a paid one is about: the preview of the receipt is made from both
+    {"order_id": "ord_01JDB0000000000000000000A0", "invoice_number": "INV-000001"},
+)
 
 
 def _usd(amount_minor: int) -> dict[str, Any]:
@@ -947,6 +960,7 @@ RECEIPT_RECORDED = EventType(
 
 EVENTS: tuple[EventType, ...] = (
     CAPTURED, FAILED, VOIDED, INSTRUCTIONS_ISSUED, REMINDER_ISSUED, RECEIPT_RECORDED, REFUNDED, REFUND_FAILED,
+    INVOICE_PAID,
     DISPUTE_OPENED, DISPUTE_CLOSED,
 )  # fmt: skip
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from chassis.messages import Event, dump_checked
 from chassis.persistence import Database
-from chassis.testing import event_example, identity, make_event
+from chassis.testing import emitted, event_example, identity, make_event
 from kernel.errors import Kind as RefusalKind
 from kernel.errors import Refusal, unavailable
 from payments import messages, storage
@@ -112,6 +112,15 @@ def test_an_order_by_wire_is_invoiced_open_then_paid(app: App) -> None:
     assert invoice["tax"]["certificate"] == "ST-119-4711"
     issue_paid_invoices(app, [event("order_paid")])
     assert shown(app) == {**invoice, "state": "paid", "paid_at": "2026-11-22T12:00:00.000Z"}
+
+
+def test_that_an_order_is_invoiced_and_paid_is_told_once(app: App) -> None:
+    await_money(app)
+    issue_open_invoices(app, [event("order_billed")])
+    assert emitted(app.database) == []
+    issue_paid_invoices(app, [event("order_paid"), event("order_paid", "ord_2")])
+    told = [("payments.invoice_paid.v1", {"order_id": f"ord_{n}", "invoice_number": f"INV-00000{n}"}) for n in (1, 2)]
+    assert sorted(emitted(app.database), key=str) == told
 
 
 def test_the_events_may_come_in_either_order(app: App) -> None:

@@ -16,6 +16,10 @@ LONGEST_DELAY_UNREACHABLE = timedelta(seconds=30)
 #: RFC 5321, 4.5.4.1: "the give-up time generally needs to be at least 4-5 days".
 GIVE_UP_AFTER = timedelta(days=5)
 
+#: A receipt names the invoice, which is numbered some milliseconds after the payment. Less than any sender's lease: it
+#: must not be taken for a time of a clock that was wrong.
+LONGEST_WAIT_FOR_INVOICE = timedelta(seconds=15)
+
 
 class MailKind(StrEnum):
     """What a mail says; names its templates. Stored: never rename one."""

@@ -12,13 +12,36 @@ from chassis.messages import Event
 from kernel.ids import new_id
 from notifications import storage
 from notifications.bootstrap import App
-from notifications.domain.deliveries import MailKind, State, cause_of, message_id_of
+from notifications.domain.deliveries import LONGEST_WAIT_FOR_INVOICE, MailKind, State, cause_of, message_id_of
 from notifications.messages import PAYLOADS, recipient_of
 
 
 def queue_receipts(app: App, events: Sequence[Event]) -> None:
-    """Orders were paid: their buyers get a receipt each."""
-    _queue(app, events, MailKind.RECEIPT, itemgetter("order_id"))
+    """Orders were paid: their buyers get a receipt each, as soon as it can name the invoice, or else without it."""
+    with app.database.transaction() as tx:
+        fresh = list(tx.accept_each(events))
+        if not fresh:
+            return
+        invoiced = storage.invoiced(tx, {event.data["order_id"] for event in fresh})
+        for event in fresh:
+            order_id = event.data["order_id"]
+            due_at = tx.now if order_id in invoiced else tx.now + LONGEST_WAIT_FOR_INVOICE
+            delivery = _delivery(app, event, MailKind.RECEIPT, order_id, tx.now)
+            storage.add_delivery(tx, {**delivery, "next_attempt_at": due_at})
+        if invoiced:
+            tx.after_commit(app.wake_sender)
+
+
+def note_invoices(app: App, events: Sequence[Event]) -> None:
+    """Invoices of paid orders are numbered: receipts that have waited for it leave."""
+    with app.database.transaction() as tx:
+        numbers = {event.data["order_id"]: event.data["invoice_number"] for event in tx.accept_each(events)}
+        if not numbers:
+            return
+        for order_id, number in sorted(numbers.items()):
+            storage.note_invoice(tx, order_id, number)
+        storage.let_go(tx, [cause_of(MailKind.RECEIPT, order_id) for order_id in sorted(numbers)])
+        tx.after_commit(app.wake_sender)
 
 
 def queue_cards(app: App, events: Sequence[Event]) -> None:

@@ -94,6 +94,8 @@ def _send(app: App, session: Session, delivery: Row) -> Failure | None:
 def _render(app: App, delivery: Row) -> Mail:
     kind = MailKind(delivery["kind"])
     data = read_payload(kind, delivery["payload"])
+    if kind is MailKind.RECEIPT:
+        data["invoice_number"] = delivery["invoice_number"]
     if "sealed_code" in data:
         data["claim_code"] = app.opener.open(data.pop("sealed_code"))
     if data.get("sealed_token"):

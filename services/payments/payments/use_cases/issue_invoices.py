@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from kernel.ids import new_id
 from payments import invoice_storage as storage
 from payments.domain.invoices import InvoiceState, Kind, document_number, supplied_on
+from payments.messages import INVOICE_PAID
 from payments.use_cases.invoice_views import content_of
 
 if TYPE_CHECKING:
@@ -64,11 +65,14 @@ def issue(app: App, tx: Transaction, orders: Sequence[dict[str, Any]], state: In
         paid_at: datetime | None = data.get("paid_at")
         if invoice is None:
             serial += 1
-            storage.insert(tx, _invoice(app, data, serial, state, tx.now, paid_at))
+            invoice = _invoice(app, data, serial, state, tx.now, paid_at)
+            storage.insert(tx, invoice)
         elif paid_at is not None and invoice["state"] == InvoiceState.VOID:
             raise InvoiceContradictionError(data["order_id"])
         elif paid_at is not None:
             storage.mark_paid(tx, invoice["id"], paid_at)
+        if paid_at is not None:
+            tx.emit(INVOICE_PAID, {"order_id": data["order_id"], "invoice_number": invoice["number"]})
     if serial > last:
         storage.end_series(tx, issuer.id, Kind.INVOICE, serial)
 
