@@ -14,8 +14,7 @@ from chassis.identity import Identity
 from chassis.messages import dump_checked, load_request
 from chassis.persistence import Database
 from chassis.service import Call, Rpc
-from chassis.testing import FixedClock, emitted, identity, rpc_contract
-from chassis.testing.storage import sqlite_database
+from chassis.testing import FixedClock, emitted, identity, rpc_contract, sqlite_database
 from kernel.errors import Kind, Refusal, not_found, unavailable
 from support.bootstrap import App
 from support.clients import Accounts, Credits

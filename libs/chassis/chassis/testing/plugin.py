@@ -5,9 +5,6 @@ Docker (testcontainers) if an engine answers, otherwise private servers from thi
 
 from __future__ import annotations
 
-import itertools
-import os
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -18,11 +15,8 @@ import sqlalchemy as sa
 
 from chassis.local_servers import PrivatePostgres, PrivateRabbit, docker_answers, ensure_installed, temporary_folder
 from chassis.persistence import Database
-from chassis.persistence.migrations import migrate
+from chassis.testing.databases import PostgresDatabases, PostgresUrl, sqlite_database
 from kernel.clock import Clock
-
-_numbers = itertools.count(1)
-PostgresUrl = Callable[[str], str]
 
 
 @pytest.fixture(scope="session")
@@ -70,87 +64,48 @@ def amqp_uri() -> Iterator[str]:
         yield uri
 
 
-class _Templates:
-    """Fresh databases by copying: a service's migrations run once a session and kind of database."""
-
-    def __init__(self, request: pytest.FixtureRequest, folder: Path) -> None:
-        self._request = request
-        self._folder = folder
-        self._files: dict[str, Path] = {}
-        self._names: dict[str, str] = {}
-
-    def sqlite(self, package: str, file: Path) -> str:
-        if package not in self._files:
-            self._files[package] = self._folder / f"{package}.db"
-            _migrate(f"sqlite:///{self._files[package]}", package)
-        shutil.copy(self._files[package], file)
-        return f"sqlite:///{file}"
-
-    def postgresql(self, package: str | None = None) -> str:
-        url: PostgresUrl = self._request.getfixturevalue("postgres_url")
-        if package is not None and package not in self._names:
-            self._names[package] = self._create(url, "template0")
-            _migrate(url(self._names[package]), package)
-        return url(self._create(url, "template0" if package is None else self._names[package]))
-
-    def _create(self, url: PostgresUrl, template: str) -> str:
-        name = f"test_{os.getpid()}_{next(_numbers)}"
-        admin = sa.create_engine(url("postgres"), isolation_level="AUTOCOMMIT", poolclass=sa.NullPool)
-        with admin.connect() as connection:
-            connection.execute(sa.text(f'CREATE DATABASE "{name}" TEMPLATE "{template}"'))
-        return name
-
-
-def _migrate(url: str, package: str) -> None:
-    database = Database(url)
-    migrate(database, package)
-    with database.engine.connect() as connection:
-        if connection.dialect.name == "sqlite":
-            connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")  # all of it into the file that is copied
-    database.close()
-
-
 @pytest.fixture(scope="session")
-def database_templates(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> _Templates:
-    """Where fresh databases come from."""
-    return _Templates(request, tmp_path_factory.mktemp("templates"))
+def postgres_databases(postgres_url: PostgresUrl) -> PostgresDatabases:
+    """Where fresh PostgreSQL databases come from."""
+    return PostgresDatabases(postgres_url)
 
 
 @pytest.fixture
-def new_postgres(database_templates: _Templates) -> Callable[[], str]:
+def new_postgres(postgres_databases: PostgresDatabases) -> Iterator[Callable[[], str]]:
     """Call it to get the URL of a fresh, empty PostgreSQL database."""
-    return database_templates.postgresql
+    with postgres_databases.lent() as lend:
+        yield lend
+
+
+@pytest.fixture
+def migrated_postgres(postgres_databases: PostgresDatabases) -> Iterator[Callable[..., Database]]:
+    """Like `migrated`, on the real PostgreSQL only; for what concerns locks between connections."""
+    with postgres_databases.lent() as lend, ExitStack() as stack:
+
+        def make(package: str, clock: Clock | None = None, **options: Any) -> Database:
+            database = Database(lend(package), clock, **options)
+            stack.callback(database.close)
+            return database
+
+        yield make
+
+
+@pytest.fixture
+def migrated_sqlite(tmp_path: Path) -> Iterator[Callable[..., Database]]:
+    """Like `migrated`, on SQLite only; for what has nothing to do with the kind of database."""
+    with ExitStack() as stack:
+
+        def make(package: str, clock: Clock | None = None, **options: Any) -> Database:
+            database = sqlite_database(tmp_path, package, clock, **options)
+            stack.callback(database.close)
+            return database
+
+        yield make
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def migrated(
-    request: pytest.FixtureRequest, database_templates: _Templates, tmp_path: Path
-) -> Iterator[Callable[..., Database]]:
+def migrated(request: pytest.FixtureRequest) -> Callable[..., Database]:
     """Call it with a package to get a fresh Database with that service's schema; runs the test on both kinds."""
-    made: list[Database] = []
-
-    def make(package: str, clock: Clock | None = None, **options: Any) -> Database:
-        if request.param == "sqlite":
-            url = database_templates.sqlite(package, tmp_path / f"{package}-{next(_numbers)}.db")
-        else:
-            url = database_templates.postgresql(package)
-        made.append(Database(url, clock, **options))
-        return made[-1]
-
-    yield make
-    for database in made:
-        database.close()
-
-
-@pytest.fixture
-def migrated_postgres(database_templates: _Templates) -> Iterator[Callable[..., Database]]:
-    """Like `migrated`, on the real PostgreSQL only; for what concerns locks between connections."""
-    made: list[Database] = []
-
-    def make(package: str, clock: Clock | None = None, **options: Any) -> Database:
-        made.append(Database(database_templates.postgresql(package), clock, **options))
-        return made[-1]
-
-    yield make
-    for database in made:
-        database.close()
+    kind = {"sqlite": "migrated_sqlite", "postgresql": "migrated_postgres"}[request.param]
+    made: Callable[..., Database] = request.getfixturevalue(kind)
+    return made

@@ -5,23 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 
 from chassis.persistence import Database
-from chassis.persistence.migrations import migrate
 from chassis.persistence.postgres import PostgresCursor
 from chassis.persistence.tables import METADATA, OUTBOX
-from kernel.clock import Clock
-
-
-def sqlite_database(folder: Path, package: str, clock: Clock | None = None) -> Database:
-    """A fresh SQLite database with a service's schema, made by its migrations."""
-    database = Database(f"sqlite:///{folder / f'{package}.db'}", clock)
-    migrate(database, package)
-    return database
 
 
 def create_tables(database: Database, metadata: sa.MetaData | None = None) -> Database:
