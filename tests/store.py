@@ -24,7 +24,7 @@ from chassis.local_servers import free_port
 from chassis.rpc import RpcClient
 from chassis.testing import wait_until
 from punchcard.processes import addresses
-from punchcard.reconcile import Report, StaffClient, broker_depths, provider_book, reconcile
+from punchcard.reconcile import ProviderBook, Report, StaffClient, broker_depths, reconcile
 
 PASSWORD = "punchcard-demo"
 PACK = "HOURLY-300"
@@ -142,7 +142,7 @@ class Store:
         client = RpcClient(known["AMQP_URI"], "tests")
         try:
             staff = StaffClient(client, known["IDENTITY_SIGNING_KEY"])
-            book = provider_book(known["PAYMENTS_PROVIDER_URL"], known["PAYMENTS_PROVIDER_KEY"])
+            book = ProviderBook(known["PAYMENTS_PROVIDER_URL"], known["PAYMENTS_PROVIDER_KEY"])
             depths = broker_depths(known["AMQP_URI"])
             return reconcile(staff, book=book, depths=depths, patience_s=patience_s, pause_s=pause_s)
         finally:

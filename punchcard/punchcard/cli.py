@@ -99,7 +99,7 @@ def _reconcile(options: argparse.Namespace) -> int:
     from chassis.rpc import RpcClient
     from kernel.errors import Refusal
     from punchcard.processes import addresses
-    from punchcard.reconcile import StaffClient, broker_depths, provider_book, reconcile
+    from punchcard.reconcile import ProviderBook, StaffClient, broker_depths, reconcile
 
     named = "AMQP_URI" in os.environ and "IDENTITY_SIGNING_KEY" in os.environ
     known = os.environ if named else addresses(options.folder)  # never half of one store and half of another
@@ -111,7 +111,7 @@ def _reconcile(options: argparse.Namespace) -> int:
         )
         return 2
     provider, provider_key = known.get("PAYMENTS_PROVIDER_URL"), known.get("PAYMENTS_PROVIDER_KEY")
-    book = provider_book(provider, provider_key) if provider and provider_key else None
+    book = ProviderBook(provider, provider_key) if provider and provider_key else None
     client = RpcClient(uri, "reconcile")
     try:
         staff = StaffClient(client, signing_key)

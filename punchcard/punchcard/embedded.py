@@ -38,7 +38,7 @@ from punchcard import demo_data
 from punchcard.keys import kept_keys
 from punchcard.mailbox import create_app as create_mailbox
 from punchcard.parts import SERVICES, sqlite_urls, webhook_url
-from punchcard.reconcile import Book, StaffClient, provider_book
+from punchcard.reconcile import Book, ProviderBook, StaffClient
 from punchcard.reconciling import RECONCILE_EVERY, RECONCILE_EVERY_S, keep_reconciling
 from punchcard.says import CannotStart, say
 
@@ -87,7 +87,7 @@ def run(folder: Path, port: int) -> None:
         _serve(provider, bank)
         _start_services(stack)
         _serve(site, _site(folder, stack))
-        _reconcile(stack, keys, provider_book(provider_url, keys["PAYMENTS_PROVIDER_KEY"]))
+        _reconcile(stack, keys, ProviderBook(provider_url, keys["PAYMENTS_PROVIDER_KEY"]))
         bank.extensions["courier"].start()
         stack.callback(bank.extensions["courier"].stop)
         _greet(demo, folder)

@@ -29,9 +29,6 @@ _TIMEOUT_S = 30.0
 _PAUSE_S = 2.0
 _ORGANIZATION, _SUPPORT_CARD = "organization", "support_card"
 
-#: What the payment provider's own book says it took for an order: the amounts in minor units. What it gave back is
-#: negative.
-Book = Callable[[str], Sequence[int]]
 #: How many messages wait in each queue; None where the queue is missing.
 Depths = Callable[[], Mapping[str, int | None]]
 
@@ -41,6 +38,16 @@ class Client(Protocol):
 
     def call(self, service: str, method: str, data: dict[str, Any] | None = None, *, timeout_s: float = ...) -> Any:
         """Ask a service."""
+
+
+class Book(Protocol):
+    """The payment provider's own."""
+
+    def amounts(self, order_id: str) -> Sequence[int]:
+        """What it took for an order, in minor units; what it gave back is negative."""
+
+    def disputes(self) -> Mapping[str, str]:
+        """By order whose charge is disputed, the state of the dispute."""
 
 
 @dataclass(frozen=True, order=True)
@@ -108,6 +115,7 @@ class Facts:
     totals: dict[str, int] = field(default_factory=dict)
     messaging: dict[str, dict[str, Any]] = field(default_factory=dict)
     charges: dict[str, Sequence[int]] | None = None
+    disputed_charges: Mapping[str, str] | None = None
     depths: Mapping[str, int | None] = field(default_factory=dict)
 
 
@@ -164,22 +172,46 @@ class StaffClient:
             return self._client.call(service, method, data, timeout_s=timeout_s)
 
 
-def provider_book(url: str, key: str) -> Book:
+class ProviderBook:
     """The offline provider's book.
 
     Args:
         url: of the provider.
         key: PAYMENTS_PROVIDER_KEY.
     """
-    session = requests.Session()
-    session.headers["Authorization"] = f"Bearer {key}"
 
-    def amounts(what: str, order_id: str) -> list[int]:
-        response = session.get(f"{url}/{what}", params={"reference": order_id}, timeout=_TIMEOUT_S)
+    def __init__(self, url: str, key: str) -> None:
+        self._url = url
+        self._session = requests.Session()
+        self._session.headers["Authorization"] = f"Bearer {key}"
+
+    def amounts(self, order_id: str) -> list[int]:
+        """See `Book`."""
+        return [
+            *self._succeeded("charges", order_id),
+            *(-amount for amount in self._succeeded("refunds", order_id)),
+        ]
+
+    def disputes(self) -> dict[str, str]:
+        """See `Book`."""
+        found: dict[str, str] = {}
+        last = 0
+        while True:
+            page = self._get("disputes", after=last)
+            found |= {each["reference"]: each["status"] for each in page["items"]}
+            if page["last"] == last:
+                return found
+            last = page["last"]
+
+    def _succeeded(self, what: str, order_id: str) -> list[int]:
+        items = self._get(what, reference=order_id)["items"]
+        return [item["amount_minor"] for item in items if item["status"] == "succeeded"]
+
+    def _get(self, what: str, **wanted: Any) -> dict[str, Any]:
+        response = self._session.get(f"{self._url}/{what}", params=wanted, timeout=_TIMEOUT_S)
         response.raise_for_status()
-        return [item["amount_minor"] for item in response.json()["items"] if item["status"] == "succeeded"]
-
-    return lambda order_id: [*amounts("charges", order_id), *(-amount for amount in amounts("refunds", order_id))]
+        answer: dict[str, Any] = response.json()
+        return answer
 
 
 def all_subscriptions() -> list[Subscription]:
@@ -215,7 +247,8 @@ def collect(client: Client, book: Book | None = None, depths: Depths | None = No
         depths=waiting,
     )
     if book is not None:
-        facts.charges = {order["order_id"]: book(order["order_id"]) for order in facts.orders}
+        facts.charges = {order["order_id"]: book.amounts(order["order_id"]) for order in facts.orders}
+        facts.disputed_charges = book.disputes()
     return facts
 
 
@@ -230,7 +263,7 @@ def find_breaks(facts: Facts, watched_s: float = 0.0) -> list[Break]:
     return sorted(
         [
             *_order_breaks(facts), *_money_breaks(facts), *_credit_breaks(facts), *_refund_breaks(facts),
-            *_ticket_breaks(facts),
+            *_ticket_breaks(facts), *_disputed_charge_breaks(facts),
             *_mail_breaks(facts), *_still(facts, watched_s),
         ]
     )  # fmt: skip
@@ -353,6 +386,19 @@ def _refund_breaks(facts: Facts) -> Iterator[Break]:
     said = {order_id: sum(each["taken_back"] or 0 for each in of_order) for order_id, of_order in refunds.items()}
     yield from _differences("refund_took_its_credits_back", said, taken)
     yield from _differences("refunded_order_leaves_no_credits", {}, left)
+
+
+def _disputed_charge_breaks(facts: Facts) -> Iterator[Break]:
+    """What the provider says of disputes is what payments says."""
+    if facts.disputed_charges is None:
+        return
+    said = {intent["order_id"]: intent["dispute"] for intent in facts.intents if intent.get("dispute")}
+    for state in sorted({*facts.disputed_charges.values(), *said.values()}):
+        yield from _differences(
+            f"charge_dispute_is_{state}",
+            {order_id: 1 for order_id, known in facts.disputed_charges.items() if known == state},
+            {order_id: 1 for order_id, known in said.items() if known == state},
+        )
 
 
 def _ticket_breaks(facts: Facts) -> Iterator[Break]:

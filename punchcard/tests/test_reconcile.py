@@ -37,7 +37,7 @@ def _intent(order_id: str, method: str, state: str, captures: int = 0, received:
     return {
         "order_id": order_id, "intent_id": f"pay_{order_id}", "method": method, "state": state, "amount": TOTAL,
         "captures": captures, "received": {**TOTAL, "amount_minor": received},
-        "surplus": {**TOTAL, "amount_minor": 0}, "refunded_minor": 0,
+        "surplus": {**TOTAL, "amount_minor": 0}, "refunded_minor": 0, "dispute": None,
     }  # fmt: skip
 
 
@@ -100,6 +100,7 @@ class FakeStore:
             for name in SERVICES
         }
         self.charges: dict[str, list[int]] = {ORDER: [500]}
+        self.disputed: dict[str, str] = {}
         self.depths: dict[str, int | None] = {"rpc-cart": 0}
         self.looks = 0
         self.page_size = 2
@@ -136,7 +137,13 @@ class FakeStore:
         return self.depths
 
     def reconcile(self, **options: Any) -> Report:
-        return reconcile(self, book=lambda order: self.charges.get(order, []), depths=self.look, **options)
+        return reconcile(self, book=self, depths=self.look, **options)
+
+    def amounts(self, order_id: str) -> list[int]:
+        return self.charges.get(order_id, [])
+
+    def disputes(self) -> dict[str, str]:
+        return self.disputed
 
 
 @pytest.fixture
@@ -280,6 +287,13 @@ BROKEN: dict[str, tuple[Callable[[FakeStore], Any], list[Break]]] = {
     "a mail about money not sent": (
         lambda s: s.deliveries.append({"kind": "payment_received", "cause": "payment_received:r", "state": "failed"}),
         [Break("mail_is_sent", "payment_received:r", 1, 0)],
+    ),
+    "disputed, and we have not heard": (
+        lambda s: s.disputed.update({ORDER: "open"}), [Break("charge_dispute_is_open", ORDER, 1, 0)],
+    ),
+    "lost, and we believe it open": (
+        lambda s: (s.disputed.update({ORDER: "lost"}), s.intents[0].update(dispute="open")),
+        [Break("charge_dispute_is_lost", ORDER, 1, 0), Break("dispute_is_open", ORDER, 0, 1)],
     ),
     "not charged": (lambda s: s.charges.clear(), [Break("paid_order_has_one_charge", ORDER, 1, 0)]),
     "charged twice": (

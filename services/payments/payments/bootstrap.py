@@ -30,6 +30,7 @@ class App:
         lease: for how long an attempt belongs to whoever is asking the provider about it.
         webhooks: reads what the provider sends by itself; believes none unless told how.
         settle_soon: has the attempts that are due settled at once.
+        follow_disputes_soon: has the provider asked at once what has changed about disputes.
         remittances: by method, on what terms money is awaited; a method that is not here is not open.
         declines: counts the cards that were to be saved and are no good: somebody may be trying out stolen ones.
         issuer: who sells, as invoices say it.
@@ -41,6 +42,7 @@ class App:
     lease: timedelta
     webhooks: Webhooks = field(default_factory=lambda: OfflineWebhooks(()))
     settle_soon: Callable[[], None] = lambda: None
+    follow_disputes_soon: Callable[[], None] = lambda: None
     remittances: Mapping[str, Terms] = field(default_factory=dict)
     declines: Throttle = field(default_factory=lambda: Throttle(FAILURE, settings.DECLINES_AT_MOST))
     issuer: Issuer = field(default_factory=Issuer)
@@ -57,9 +59,15 @@ def bootstrap(runtime: Runtime) -> App:
         read_timeout_s=read.read_timeout_s,
         connections=read.connections,
     )
-    webhooks = OfflineWebhooks(read.webhook_secrets)
-    declines = Throttle(FAILURE, read.declines_at_most, timedelta(seconds=read.declines_window_s))
     return App(
-        runtime.database, provider, read.lease, webhooks, runtime.waker("settle_payments"), read.remittances, declines,
-        read.issuer, Cart(runtime.rpc).paid_orders,
-    )  # fmt: skip
+        database=runtime.database,
+        provider=provider,
+        lease=read.lease,
+        webhooks=OfflineWebhooks(read.webhook_secrets),
+        settle_soon=runtime.waker("settle_payments"),
+        follow_disputes_soon=runtime.waker("follow_disputes"),
+        remittances=read.remittances,
+        declines=Throttle(FAILURE, read.declines_at_most, timedelta(seconds=read.declines_window_s)),
+        issuer=read.issuer,
+        paid_orders=Cart(runtime.rpc).paid_orders,
+    )

@@ -9,6 +9,7 @@ from marshmallow import ValidationError, fields, validate, validates_schema
 from chassis.messages import (
     EventType,
     MoneySchema,
+    Paragraphs,
     PlainString,
     RequestSchema,
     StrictInteger,
@@ -17,6 +18,7 @@ from chassis.messages import (
 )
 from kernel.card_numbers import contains_card_number
 from payments.domain.invoices import InvoiceState, Kind
+from payments.domain.provider import DisputeState
 from payments.domain.remittances import METHODS, Reason
 from payments.domain.states import RefundState, State
 
@@ -250,6 +252,35 @@ class SettleSurplus(RequestSchema):
             raise ValidationError("Say either order_id, or bank_reference and paid_on.", "order_id")
 
 
+class ListDisputes(RequestSchema):
+    """A page of disputes, for staff."""
+
+    state = fields.String(
+        allow_none=True, load_default=None, validate=validate.OneOf([str(state) for state in DisputeState])
+    )
+    order_id = PlainString(allow_none=True, load_default=None, max_length=64)
+    limit = StrictInteger(load_default=20, validate=validate.Range(min=1, max=100))
+    cursor = fields.String(allow_none=True, load_default=None, validate=validate.Length(max=200))
+
+
+class OneDispute(RequestSchema):
+    """Which dispute."""
+
+    id = PlainString(required=True, max_length=64)
+
+
+class AcceptDispute(OneDispute):
+    """Let the payer have the money."""
+
+    idempotency_key = fields.String(required=True, validate=validate.Length(min=1, max=255))
+
+
+class SendEvidence(AcceptDispute):
+    """Say why a disputed charge was right."""
+
+    evidence = Paragraphs(required=True, max_length=4000)
+
+
 class OrderFactsPage(RequestSchema):
     """A page of all intents, for staff."""
 
@@ -475,6 +506,46 @@ class OrderFact(TolerantSchema):
     surplus = fields.Nested(MoneySchema, required=True)
     #: What was given back, in minor units of the same currency.
     refunded_minor = StrictInteger(required=True)
+    #: Of its newest dispute; null if there is none.
+    dispute = fields.String(
+        allow_none=True, load_default=None, validate=validate.OneOf([str(state) for state in DisputeState])
+    )
+
+
+class DisputeSchema(TolerantSchema):
+    """A charge that the payer's bank takes back."""
+
+    id = fields.String(required=True)
+    order_id = fields.String(required=True)
+    #: These two are null while the charge is not known here.
+    order_number = fields.String(required=True, allow_none=True)
+    organization_id = fields.String(required=True, allow_none=True)
+    amount = fields.Nested(MoneySchema, required=True)
+    reason = fields.String(required=True)
+    state = fields.String(required=True, validate=validate.OneOf([str(state) for state in DisputeState]))
+    opened_at = _moment()
+    #: Until then the card network listens to us.
+    evidence_due_at = _moment()
+    evidence = fields.String(required=True, allow_none=True)
+    evidence_sent_at = fields.String(required=True, allow_none=True)
+    accepted_at = fields.String(required=True, allow_none=True)
+    closed_at = fields.String(required=True, allow_none=True)
+    provider_dispute_id = fields.String(required=True)
+    provider_charge_id = fields.String(required=True)
+
+
+class DisputeList(TolerantSchema):
+    """A page of disputes, newest first."""
+
+    items = fields.List(fields.Nested(DisputeSchema), required=True)
+    next = fields.String(required=True, allow_none=True)
+
+
+class DisputeAnswered(TolerantSchema):
+    """The provider has what we said."""
+
+    dispute = fields.Nested(DisputeSchema, required=True)
+    replayed = fields.Boolean(required=True)
 
 
 class OrderFacts(TolerantSchema):
@@ -875,7 +946,7 @@ REFUND_FAILED = EventType(
 )
 
 
-_DISPUTED = {
+_DISPUTED: dict[str, Any] = {
     "dispute_id": "dsp_01KB0000000000000000000008", "order_id": _ORDER, "intent_id": _INTENT, "amount": _AMOUNT,
     "captured": _AMOUNT,
 }  # fmt: skip
@@ -1044,6 +1115,16 @@ _IN_SHORT = {
 _WANTED_INVOICES = {
     "kind": "invoice", "state": "paid", "number": "INV-000001", "order_id": _ORDER, "purchase_order_number": "PO-77",
     "since": "2026-11-01T00:00:00.000Z", "until": "2026-12-01T00:00:00.000Z", "limit": 20, "cursor": "c",
+}  # fmt: skip
+
+_EVIDENCE = "The buyer signed in, and claimed the card on the same day."
+_DISPUTE: dict[str, Any] = {
+    **{name: _DISPUTED[name] for name in ("order_id", "amount")},
+    "id": _DISPUTED["dispute_id"], "order_number": "PC-2026-000123", "organization_id": "org_acme",
+    "reason": "not_recognized", "state": "open", "opened_at": "2026-11-25T12:00:00.000Z",
+    "evidence_due_at": "2026-12-09T12:00:00.000Z", "evidence": None, "evidence_sent_at": None, "accepted_at": None,
+    "closed_at": None, "provider_dispute_id": "dp_0123456789abcdef0123456789abcdef",
+    "provider_charge_id": "ch_0123456789abcdef0123456789abcdef",
 }  # fmt: skip
 
 RPC_EXAMPLES: dict[str, dict[str, Any]] = {
@@ -1227,9 +1308,26 @@ RPC_EXAMPLES: dict[str, dict[str, Any]] = {
                     "received": _usd(0),
                     "surplus": _usd(0),
                     "refunded_minor": 0,
+                    "dispute": "open",
                 }
             ],
             "next": None,
         },
+    },
+    "list_disputes": {
+        "request": {"state": "open", "order_id": _ORDER, "limit": 20, "cursor": None},
+        "reply": {"items": [_DISPUTE], "next": None},
+    },
+    "get_dispute": {"request": {"id": _DISPUTE["id"]}, "reply": _DISPUTE},
+    "send_evidence": {
+        "request": {"id": _DISPUTE["id"], "idempotency_key": "1f0e3daf", "evidence": _EVIDENCE},
+        "reply": {
+            "dispute": {**_DISPUTE, "evidence": _EVIDENCE, "evidence_sent_at": "2026-11-26T09:00:00.000Z"},
+            "replayed": False,
+        },
+    },
+    "accept_dispute": {
+        "request": {"id": _DISPUTE["id"], "idempotency_key": "1f0e3db0"},
+        "reply": {"dispute": {**_DISPUTE, "accepted_at": "2026-11-26T09:00:00.000Z"}, "replayed": False},
     },
 }

@@ -6,19 +6,23 @@ from collections.abc import Iterable
 from typing import Any
 
 from chassis.messages import Event
+from chassis.observability import metrics
 from chassis.persistence import Reader
-from chassis.service import Call, Provided, Service, consume, consume_many, every, rpc
+from chassis.service import Call, Provided, Runtime, Service, consume, consume_many, every, rpc
 from chassis.timeline import Step
 from payments import messages
-from payments.bootstrap import bootstrap
+from payments.bootstrap import App, bootstrap
 from payments.payment_method_storage import FAILURE
 from payments.storage import WEBHOOK_EVENT
+from payments.use_cases.answer_dispute import answer_dispute
 from payments.use_cases.change_payment import change_payment
 from payments.use_cases.chase_remittances import chase_remittances
 from payments.use_cases.check_payment import check_payment
 from payments.use_cases.collect import collect
+from payments.use_cases.dispute_views import get_dispute, list_disputes
 from payments.use_cases.end_invoices import credit_invoice, void_invoices
 from payments.use_cases.find_orders import find_orders
+from payments.use_cases.follow_disputes import follow_disputes, sampler
 from payments.use_cases.get_intent import get_intent
 from payments.use_cases.get_invoice import get_invoice
 from payments.use_cases.issue_instructions import issue_instructions
@@ -45,13 +49,19 @@ from payments.use_cases.settle_surplus import settle_surplus
 from payments.use_cases.void import void
 
 
+def _watched(runtime: Runtime) -> App:
+    app = bootstrap(runtime)
+    metrics.sample("payments.disputes", sampler(app))
+    return app
+
+
 class PaymentsService(Service):
     """Collects money for orders and gives it back. Only cart calls it, its process manager without a user at hand;
     staff reconcile.
     """
 
     name = "payments"
-    app = Provided(bootstrap)
+    app = Provided(_watched)
 
     def find_steps(self, reader: Reader, order_id: str, organization_id: str | None) -> Iterable[Step]:
         """The steps of an order."""
@@ -141,6 +151,25 @@ class PaymentsService(Service):
         """Money to be sent by bank, or sent; for staff."""
         return list_payouts(self.app, call.caller, **call.data)
 
+    @rpc(request=messages.ListDisputes(), reply=messages.DisputeList())
+    def list_disputes(self, call: Call) -> dict[str, Any]:
+        """Charges that payers have taken back; for staff."""
+        return list_disputes(self.app, call.caller, **call.data)
+
+    @rpc(request=messages.OneDispute(), reply=messages.DisputeSchema())
+    def get_dispute(self, call: Call) -> dict[str, Any]:
+        return get_dispute(self.app, call.caller, **call.data)
+
+    @rpc(request=messages.SendEvidence(), reply=messages.DisputeAnswered())
+    def send_evidence(self, call: Call) -> dict[str, Any]:
+        """Why a disputed charge was right; for staff."""
+        return answer_dispute(self.app, call.caller, **call.data)
+
+    @rpc(request=messages.AcceptDispute(), reply=messages.DisputeAnswered())
+    def accept_dispute(self, call: Call) -> dict[str, Any]:
+        """The payer may have the money; for staff."""
+        return answer_dispute(self.app, call.caller, **call.data)
+
     @rpc(request=messages.GetIntent(), reply=messages.IntentReply(), anonymous=True)
     def get_intent(self, call: Call) -> dict[str, Any]:
         return get_intent(self.app, call.identity, **call.data)
@@ -213,6 +242,11 @@ class PaymentsService(Service):
     def issue_missing_invoices(self) -> None:
         """Invoices of orders that were paid before there were any."""
         issue_missing_invoices(self.app)
+
+    @every(60.0)
+    def follow_disputes(self) -> None:
+        """Webhooks have it done at once; this is for those that never come."""
+        follow_disputes(self.app)
 
     @every(2.0)
     def settle_refunds(self) -> None:

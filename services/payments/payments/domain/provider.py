@@ -6,8 +6,10 @@ stays `processing` until the provider has been understood.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from typing import Protocol
 
 from kernel.money import Money
@@ -104,11 +106,13 @@ class Hint:
         event_id: the provider's; the same for every delivery of the same news.
         kind: what the provider calls it, for the log.
         key: the idempotency key it is about; None if it is about something else.
+        is_of_dispute: whether a dispute was opened or closed.
     """
 
     event_id: str
     kind: str
     key: str | None
+    is_of_dispute: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +142,66 @@ class RefundRefused:
 
 
 RefundOutcome = Refunded | RefundRefused | Unknown
+
+
+class DisputeState(StrEnum):
+    """Where a dispute stands. The values are stored and sent: never rename one."""
+
+    OPEN = "open"  # the payer's bank has the money back for now; the card network is to decide
+    WON = "won"  # the network says that the charge was right: the money is ours
+    LOST = "lost"  # it says that it was not, or we have accepted that
+
+
+@dataclass(frozen=True, slots=True)
+class DisputedCharge:
+    """The provider says that a payer has their bank take a charge back.
+
+    Args:
+        dispute_id: the provider's.
+        charge_id: the provider's id of the charge.
+        order_id: the reference that the charge was made with.
+        amount: how much of it.
+        reason: the provider's word for why.
+        state: as it is now.
+        opened_at, closed_at: by the provider's clock; `closed_at` is None while it is open.
+        evidence_due_at: until then the network listens to us.
+    """
+
+    dispute_id: str
+    charge_id: str
+    order_id: str
+    amount: Money
+    reason: str
+    state: DisputeState
+    opened_at: datetime
+    evidence_due_at: datetime
+    closed_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class DisputeNews:
+    """What has changed about disputes.
+
+    Args:
+        disputes: those that have, as they are now.
+        cursor: where to go on next time.
+    """
+
+    disputes: Sequence[DisputedCharge]
+    cursor: str
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """The provider says that it has what we said about a dispute."""
+
+
+@dataclass(frozen=True, slots=True)
+class DisputeOver:
+    """The provider says that the network has decided already, or that there is no such dispute."""
+
+
+DisputeAnswer = Taken | DisputeOver | Unknown
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,6 +321,27 @@ class Provider(Protocol):
 
     def forget_card(self, card_id: str) -> bool:
         """Keep a card no longer; whether it is certain that the provider does not."""
+        ...
+
+    def changed_disputes(self, cursor: str | None) -> DisputeNews | Unknown:
+        """Some of the disputes that were opened or closed since, the first change first.
+
+        Args:
+            cursor: where the news before ended; None for the first ones of all.
+        """
+        ...
+
+    def send_evidence(self, dispute_id: str, text: str) -> DisputeAnswer:
+        """Say why a disputed charge was right. The same words again change nothing.
+
+        Args:
+            dispute_id: the provider's.
+            text: for people.
+        """
+        ...
+
+    def accept_dispute(self, dispute_id: str) -> DisputeAnswer:
+        """Let the payer have the money. Again, it changes nothing."""
         ...
 
 

@@ -14,8 +14,19 @@ from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
 
 from kernel.money import Money
-from payments.domain.provider import LONGEST_PAUSE_S, KeepOutcome, NotSeen, Outcome, RefundOutcome, Unknown
+from payments.domain.provider import (
+    LONGEST_PAUSE_S,
+    DisputeAnswer,
+    DisputeNews,
+    KeepOutcome,
+    NotSeen,
+    Outcome,
+    RefundOutcome,
+    Unknown,
+)
 from payments.providers.offline_answers import (
+    answer_of_dispute,
+    news_of_disputes,
     outcome_of_charge,
     outcome_of_find,
     outcome_of_find_refund,
@@ -116,6 +127,23 @@ class OfflineProvider:
         """See `payments.domain.provider.Provider`."""
         answer = self._ask(self._prepared("DELETE", f"/cards/{quote(card_id, safe='')}"))
         return not isinstance(answer, Unknown) and answer[0] in (204, 404)
+
+    def changed_disputes(self, cursor: str | None) -> DisputeNews | Unknown:
+        """See `payments.domain.provider.Provider`."""
+        answer = self._ask(self._prepared("GET", "/disputes", params={"after": cursor or "0"}))
+        return answer if isinstance(answer, Unknown) else news_of_disputes(*answer)
+
+    def send_evidence(self, dispute_id: str, text: str) -> DisputeAnswer:
+        """See `payments.domain.provider.Provider`."""
+        return self._answer_dispute(dispute_id, "evidence", {"text": text})
+
+    def accept_dispute(self, dispute_id: str) -> DisputeAnswer:
+        """See `payments.domain.provider.Provider`."""
+        return self._answer_dispute(dispute_id, "accept", {})
+
+    def _answer_dispute(self, dispute_id: str, what: str, body: dict[str, str]) -> DisputeAnswer:
+        answer = self._ask(self._prepared("POST", f"/disputes/{quote(dispute_id, safe='')}/{what}", json=body))
+        return answer if isinstance(answer, Unknown) else answer_of_dispute(dispute_id, *answer)
 
     def _prepared(self, method: str, path: str, **parts: Any) -> requests.PreparedRequest:
         return self._session.prepare_request(requests.Request(method, self._url + path, **parts))

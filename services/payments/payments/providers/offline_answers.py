@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from marshmallow import ValidationError, fields, validate
+from marshmallow import ValidationError, fields, validate, validates_schema
 
 from chassis.messages import MoneySchema, PlainString, StrictInteger, TolerantSchema, UtcDateTime
 from kernel.money import Money
@@ -12,6 +12,11 @@ from payments.domain.provider import (
     Captured,
     Card,
     Declined,
+    DisputeAnswer,
+    DisputedCharge,
+    DisputeNews,
+    DisputeOver,
+    DisputeState,
     KeepOutcome,
     KeptCard,
     NotSeen,
@@ -20,6 +25,7 @@ from payments.domain.provider import (
     RefundOutcome,
     RefundRefused,
     RequiresAction,
+    Taken,
     Unknown,
     Voided,
 )
@@ -90,9 +96,33 @@ class _Refunds(TolerantSchema):
     items = fields.List(fields.Nested(_Refund), required=True, validate=validate.Length(max=1))
 
 
+class _Dispute(TolerantSchema):
+    id = PlainString(required=True, max_length=64)
+    charge_id = PlainString(required=True, max_length=64)
+    reference = PlainString(required=True, max_length=255)
+    amount_minor = StrictInteger(required=True, validate=validate.Range(min=1))
+    currency = MoneySchema().fields["currency"]
+    reason = PlainString(required=True, max_length=64)
+    status = fields.Enum(DisputeState, by_value=True, required=True)
+    evidence_due_at = UtcDateTime(required=True)
+    created_at = UtcDateTime(required=True)
+    closed_at = UtcDateTime(required=True, allow_none=True)
+
+    @validates_schema(skip_on_field_errors=True)
+    def _check_closed(self, data: dict[str, Any], **_: Any) -> None:
+        if (data["status"] is DisputeState.OPEN) != (data["closed_at"] is None):
+            raise ValidationError("A dispute is either open or closed at some moment.", "closed_at")
+
+
+class _Disputes(TolerantSchema):
+    items = fields.List(fields.Nested(_Dispute), required=True)
+    last = StrictInteger(required=True, validate=validate.Range(min=0))
+
+
 # made once: making one takes longer than reading an answer with it
 _CHARGE, _CHARGES, _REFUSAL, _VOID_ANSWER = _Charge(), _Charges(), _Refusal(), _VoidAnswer()
 _REFUND, _REFUNDS, _KEPT_CARD = _Refund(), _Refunds(), _KeptCard()
+_DISPUTE, _DISPUTES = _Dispute(), _Disputes()
 
 
 def outcome_of_charge(key: str, status: int, body: Any) -> Outcome:
@@ -210,6 +240,44 @@ def outcome_of_keep(key: str, status: int, body: Any) -> KeepOutcome:
             return KeptCard(kept["id"], Card(kept["brand"], kept["last4"]), kept["exp_month"], kept["exp_year"])
         if status == 402 or status in _REFUSED_FOR_GOOD:
             return Declined(_REFUSAL.load(body)["error"]["code"])
+    except ValidationError:
+        return Unknown(f"garbage with status {status}")
+    return Unknown(f"status {status}")
+
+
+def news_of_disputes(status: int, body: Any) -> DisputeNews | Unknown:
+    """What an answer to ``GET /disputes?after=`` means."""
+    if status != 200:
+        return Unknown(f"status {status}")
+    try:
+        found = _DISPUTES.load(body)
+    except ValidationError:
+        return Unknown("garbage with status 200")
+    return DisputeNews([_read_dispute(each) for each in found["items"]], str(found["last"]))
+
+
+def _read_dispute(dispute: dict[str, Any]) -> DisputedCharge:
+    return DisputedCharge(
+        dispute["id"],
+        dispute["charge_id"],
+        dispute["reference"],
+        Money(dispute["amount_minor"], dispute["currency"]),
+        dispute["reason"],
+        dispute["status"],
+        dispute["created_at"],
+        dispute["evidence_due_at"],
+        dispute["closed_at"],
+    )
+
+
+def answer_of_dispute(dispute_id: str, status: int, body: Any) -> DisputeAnswer:
+    """What an answer to ``POST /disputes/{id}/evidence`` or ``/accept`` means."""
+    try:
+        if status in (200, 201):
+            return Taken() if _DISPUTE.load(body)["id"] == dispute_id else Unknown("another dispute")
+        if status in (404, 409) or status in _REFUSED_FOR_GOOD:
+            _REFUSAL.load(body)
+            return DisputeOver()
     except ValidationError:
         return Unknown(f"garbage with status {status}")
     return Unknown(f"status {status}")

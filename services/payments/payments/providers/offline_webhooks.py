@@ -61,7 +61,10 @@ class OfflineWebhooks:
         except (ValueError, RecursionError, ValidationError):
             raise ForgedWebhook("content") from None
         charge = event["data"]["charge"]
-        return Hint(event["id"], event["type"], charge["idempotency_key"] if charge else None)
+        return Hint(
+            event["id"], event["type"], charge["idempotency_key"] if charge else None,
+            event["type"].startswith("dispute."),
+        )  # fmt: skip
 
     def _is_authentic(self, body: bytes, moment: str, signatures: Sequence[str]) -> bool:
         """Every secret is tried on every signature, so that the time taken says nothing about which one was close."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from chassis.identity import STAFF
-from payments import remittance_storage
+from payments import dispute_storage, remittance_storage
 
 if TYPE_CHECKING:
     from chassis.identity import Identity
@@ -22,6 +22,7 @@ def order_facts(app: App, caller: Identity, *, limit: int, cursor: str | None) -
     caller.require(*STAFF)
     with app.database.reading() as reader:
         rows, following = remittance_storage.page_of_intents(reader, limit, cursor)
+        disputes = dispute_storage.of_intents(reader, [row["id"] for row in rows])
     return {
         "items": [
             {
@@ -34,6 +35,7 @@ def order_facts(app: App, caller: Identity, *, limit: int, cursor: str | None) -
                 "received": _money(row["received"], row),
                 "surplus": _money(row["surplus"], row),
                 "refunded_minor": row["refunded_minor"] + int(row["sent_back"]),
+                "dispute": disputes[row["id"]]["state"] if row["id"] in disputes else None,
             }
             for row in rows
         ],

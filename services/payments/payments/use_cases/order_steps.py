@@ -1,4 +1,4 @@
-"""What happened to the payment of an order: attempts, instructions, money that came, money that went back."""
+"""What happened to the payment of an order: attempts, instructions, money that came and went back, disputes."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import sqlalchemy as sa
 
 from chassis.persistence import Reader, Row
 from chassis.timeline import Step
+from payments.dispute_storage import DISPUTE
 from payments.domain.states import RefundState, State
 from payments.remittance_storage import INSTRUCTIONS, RECEIPT
 from payments.storage import ATTEMPT, INTENT, REFUND
@@ -27,7 +28,7 @@ def order_steps(reader: Reader, order_id: str, organization_id: str | None) -> I
     intent = reader.one(sa.select(INTENT).where(INTENT.c.order_id == order_id))
     if intent is None or organization_id not in (None, intent["organization_id"]):
         return
-    of_intent = {table: _rows(reader, table, intent) for table in (ATTEMPT, INSTRUCTIONS, RECEIPT, REFUND)}
+    of_intent = {table: _rows(reader, table, intent) for table in (ATTEMPT, INSTRUCTIONS, RECEIPT, REFUND, DISPUTE)}
     for attempt in of_intent[ATTEMPT]:
         yield from _of_attempt(attempt, intent)
     for instructions in of_intent[INSTRUCTIONS]:
@@ -39,6 +40,8 @@ def order_steps(reader: Reader, order_id: str, organization_id: str | None) -> I
         yield _of_receipt(receipt)
     for refund in of_intent[REFUND]:
         yield from _of_refund(refund, intent)
+    for dispute in of_intent[DISPUTE]:
+        yield from _of_dispute(dispute)
 
 
 def _rows(reader: Reader, table: sa.Table, intent: Row) -> list[Row]:
@@ -72,3 +75,15 @@ def _of_refund(refund: Row, intent: Row) -> Iterator[Step]:
         yield Step(refund["refunded_at"], "payment.refunded", {**facts, **proof})
     elif refund["state"] == RefundState.FAILED:
         yield Step(refund["updated_at"], "payment.refund_failed", {**facts, "failure_code": refund["failure_code"]})
+
+
+def _of_dispute(dispute: Row) -> Iterator[Step]:
+    facts = {
+        "dispute_id": dispute["id"], "amount_minor": dispute["amount_minor"], "currency": dispute["currency"],
+        "reason": dispute["reason"],
+    }  # fmt: skip
+    yield Step(dispute["opened_at"], "payment.disputed", facts)
+    if dispute["evidence_sent_at"] is not None:
+        yield Step(dispute["evidence_sent_at"], "payment.dispute_evidence_sent", facts)
+    if dispute["closed_at"] is not None:
+        yield Step(dispute["closed_at"], f"payment.dispute_{dispute['state']}", facts)

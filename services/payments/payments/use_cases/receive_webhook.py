@@ -1,4 +1,4 @@
-"""Take a webhook of the payment provider: a hint to ask the provider about an attempt at once, and nothing more."""
+"""Take a webhook of the payment provider: a hint to ask the provider at once, and nothing more."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _log = logging.getLogger(__name__)
 
 
 def receive_webhook(app: App, *, body: str, signature: str) -> dict[str, Any]:
-    """Have the attempt that an authentic webhook is about settled by what the provider answers.
+    """Have the attempt or dispute that an authentic webhook is about settled by what the provider answers.
 
     Nothing of the webhook is believed but that something has happened: not its amount, not its state, not its order.
     So it does no harm twice, late, or before the one that should have come first.
@@ -41,6 +41,8 @@ def receive_webhook(app: App, *, body: str, signature: str) -> dict[str, Any]:
         is_news = storage.add_webhook_event(tx, hint.event_id, hint.kind)
         if is_news and hint.key is not None and storage.check_now(tx, hint.key):
             tx.after_commit(app.settle_soon)
+        if is_news and hint.is_of_dispute:
+            tx.after_commit(app.follow_disputes_soon)
     return {}
 
 
