@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from gateway_fakes import ACCOUNTS, CREDITS, STAFF_TOKEN, TOKEN, Check, FakeRpc,
 from gateway.app import create_app
 from gateway.identities import IdentityCache
 from gateway.settings import Settings
+from gateway.web import backend, set_backend
 
 
 @pytest.fixture
@@ -37,14 +39,26 @@ def identities() -> IdentityCache:
     return cache
 
 
-@pytest.fixture
-def settings() -> Settings:
-    return Settings(ACCOUNTS.public_key, CREDITS.public_key)
+@pytest.fixture(scope="session")
+def built() -> Flask:
+    """The application, which takes a tenth of a second to build; tests ask for `app`."""
+    return create_app(Settings(ACCOUNTS.public_key, CREDITS.public_key), FakeRpc(), IdentityCache())
 
 
 @pytest.fixture
-def app(settings: Settings, rpc: FakeRpc, identities: IdentityCache) -> Flask:
-    return create_app(settings, rpc, identities)
+def app(built: Flask, rpc: FakeRpc, identities: IdentityCache, monkeypatch: pytest.MonkeyPatch) -> Flask:
+    """The application with services and known credentials of its own; what requests keep there is gone afterwards."""
+    monkeypatch.setattr(built, "extensions", dict(built.extensions))
+    with built.app_context():
+        set_backend(built, replace(backend(), rpc=rpc, identities=identities))
+    return built
+
+
+@pytest.fixture(scope="session")
+def openapi(built: Flask) -> tuple[dict[str, Any], Registry[Any]]:
+    """The OpenAPI document, and where its schemas are found as ``urn:api``."""
+    document: dict[str, Any] = built.test_client().get("/openapi.json").json
+    return document, Registry().with_resource("urn:api", Resource.from_contents(document, DRAFT202012))
 
 
 @pytest.fixture
@@ -72,10 +86,9 @@ def send(app: Flask, client: FlaskClient) -> Send:
 
 
 @pytest.fixture
-def documented(app: Flask) -> Check:
+def documented(app: Flask, openapi: tuple[dict[str, Any], Registry[Any]]) -> Check:
     """Check an answer against what the OpenAPI document says of it."""
-    document = app.test_client().get("/openapi.json").json
-    registry = Registry().with_resource("urn:api", Resource.from_contents(document, DRAFT202012))
+    document, registry = openapi
     adapter = app.url_map.bind("localhost")
 
     def check(method: str, path: str, answer: Any) -> None:

@@ -102,7 +102,7 @@ def test_framework_errors_are_problems_without_credentials_too(client: FlaskClie
         assert (answer.status_code, answer.content_type) == (status, "application/problem+json")
 
 
-def test_testing_mode_does_not_leak_either(app: Flask, rpc: FakeRpc) -> None:
-    app.testing = True
+def test_testing_mode_does_not_leak_either(app: Flask, rpc: FakeRpc, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(app.config, "TESTING", True)
     rpc.replies["catalog.get_terms"] = RuntimeError("x")
     assert app.test_client().get("/v1/terms").status_code == 500

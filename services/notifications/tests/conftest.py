@@ -86,8 +86,9 @@ def clock() -> FixedClock:
     return FixedClock()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def renderer() -> Renderer:
+    """It compiles every template, which takes longer than any test; it keeps nothing of a mail."""
     return Renderer(SENDER, "https://store.punchcard.example")
 
 
