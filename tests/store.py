@@ -124,12 +124,27 @@ class Store:
 
     def charges(self, order_id: str) -> list[dict[str, Any]]:
         """What the provider's own book says was taken for an order."""
+        found = self._at_provider("GET", "/charges", params={"reference": order_id})["items"]
+        return [charge for charge in found if charge["status"] == "succeeded"]
+
+    def dispute(self, order_id: str, reason: str = "not_recognized", amount_minor: int | None = None) -> str:
+        """The payer of an order disputes its charge; the provider's id of the dispute."""
+        [charge] = self.charges(order_id)
+        body = {"charge_id": charge["id"], "reason": reason, "amount_minor": amount_minor}
+        return str(self._at_provider("POST", "/disputes", json=body)["id"])
+
+    def decide_dispute(self, provider_dispute_id: str, outcome: str) -> None:
+        """The card network decides: ``won`` or ``lost``."""
+        self._at_provider("POST", f"/disputes/{provider_dispute_id}/decide", json={"outcome": outcome})
+
+    def _at_provider(self, method: str, path: str, **parts: Any) -> Any:
         keys = json.loads((self.folder / "keys.json").read_text())
-        response = requests.get(
-            f"{self.demo['provider_url']}/charges", params={"reference": order_id},
-            headers={"Authorization": f"Bearer {keys['PAYMENTS_PROVIDER_KEY']}"}, timeout=10,
+        response = requests.request(
+            method, f"{self.demo['provider_url']}{path}", timeout=10,
+            headers={"Authorization": f"Bearer {keys['PAYMENTS_PROVIDER_KEY']}"}, **parts,
         )  # fmt: skip
-        return [charge for charge in response.json()["items"] if charge["status"] == "succeeded"]
+        response.raise_for_status()
+        return response.json()
 
     def reconciled(self, patience_s: float, pause_s: float = 2.0) -> Report:
         """What `punchcard reconcile` would say (services mode).

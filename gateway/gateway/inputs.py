@@ -440,6 +440,21 @@ class PayoutQuery(PageQuery):
     state = fields.String(validate=validate.OneOf(["waiting", "paid"]))
 
 
+class DisputeQuery(PageQuery):
+    """Disputes in one state, or of one order, or all."""
+
+    state = fields.String(validate=validate.OneOf(["open", "won", "lost"]))
+    order_id = PlainString(max_length=64)
+
+
+class DisputeEvidence(RequestSchema):
+    """Why a disputed charge was right."""
+
+    evidence = Paragraphs(
+        required=True, max_length=4000, metadata={"example": "The buyer claimed the card on the day of the purchase."}
+    )
+
+
 class SurplusSettlement(RequestSchema):
     """Use a surplus for another order, or say how it was sent back."""
 

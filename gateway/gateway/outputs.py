@@ -893,6 +893,26 @@ class Payout(Schema):
     recorded_at = _maybe(_WHEN)
 
 
+class ChargeDispute(Schema):
+    """A card payment that the payer's bank takes back."""
+
+    id = _TEXT(required=True)
+    order_id = _TEXT(required=True)
+    order_number = _maybe(_TEXT, metadata={"description": "Null while the charge is not known here"})
+    organization_id = _maybe(_TEXT)
+    amount = money(required=True)
+    reason = _TEXT(required=True, metadata={"description": "The provider's word for why"})
+    state = _TEXT(required=True, metadata={"description": "open, won or lost"})
+    opened_at = _WHEN(required=True)
+    evidence_due_at = _WHEN(required=True, metadata={"description": "Until then the card network listens"})
+    evidence = _maybe(_TEXT, metadata={"description": "The newest that the provider has"})
+    evidence_sent_at = _maybe(_WHEN)
+    accepted_at = _maybe(_WHEN)
+    closed_at = _maybe(_WHEN)
+    provider_dispute_id = _TEXT(required=True)
+    provider_charge_id = _TEXT(required=True)
+
+
 class SettledSurplus(Schema):
     """What became of a surplus."""
 

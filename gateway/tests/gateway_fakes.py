@@ -205,6 +205,12 @@ PAYOUT = {
     "amount": usd(12000), "reason": "Twice", "state": "paid", "bank_reference": "OUT-1", "paid_on": "2026-12-01",
     "recorded_by": "usr_fay", "recorded_at": "2026-12-01T09:30:00.000Z",
 }  # fmt: skip
+DISPUTE = {
+    "id": "dsp_1", "order_id": "ord_1", "order_number": "PC-1", "organization_id": "org_acme", "amount": usd(12000),
+    "reason": "not_recognized", "state": "open", "opened_at": "2026-11-25T12:00:00.000Z",
+    "evidence_due_at": "2026-12-09T12:00:00.000Z", "evidence": None, "evidence_sent_at": None, "accepted_at": None,
+    "closed_at": None, "provider_dispute_id": "dp_1", "provider_charge_id": "ch_1",
+}  # fmt: skip
 AUDIT_ENTRY = {
     "id": "aud_1", "happened_at": "2026-11-22T12:00:00.000Z", "action": "card.frozen", "subject_id": "scc_1",
     "organization_id": "org_acme", "actor_id": "usr_ada", "actor_email": "ada@acme.example", "actor_role": "admin",
@@ -343,6 +349,10 @@ REPLIES: dict[str, Any] = {
     "cart.decide_refund": {"refund": REFUND, "replayed": False, "status": 201},
     "payments.record_payout": {"payout": PAYOUT, "replayed": False},
     "payments.list_payouts": page_of(PAYOUT),
+    "payments.list_disputes": page_of(DISPUTE),
+    "payments.get_dispute": DISPUTE,
+    "payments.send_evidence": {"dispute": DISPUTE, "replayed": False},
+    "payments.accept_dispute": {"dispute": DISPUTE, "replayed": False},
     "payments.settle_surplus": {
         "surplus_id": "srp_1",
         "settlement": "returned",

@@ -158,6 +158,10 @@ REQUESTS: dict[str, tuple[str, str, Any]] = {
         {"refund_id": "rfd_1", "bank_reference": "OUT-1", "paid_on": "2026-12-01"},
     ),
     "payments.list_payouts": ("GET", f"/v1/admin/payments/payouts?state=waiting&{PAGE}", None),
+    "payments.list_disputes": ("GET", f"/v1/admin/disputes?state=open&order_id=ord_1&{PAGE}", None),
+    "payments.get_dispute": ("GET", "/v1/admin/disputes/dsp_1", None),
+    "payments.send_evidence": ("POST", "/v1/admin/disputes/dsp_1/evidence", {"evidence": "They claimed the card."}),
+    "payments.accept_dispute": ("POST", "/v1/admin/disputes/dsp_1/accept", None),
     "payments.settle_surplus": ("POST", "/v1/admin/payments/surplus/srp_1/settle", {"order_id": "ord_2"}),
     "support.preflight": ("GET", "/v1/tickets/preflight?deployment_id=14181336&cap_credits=60", None),
     "support.open_ticket": (

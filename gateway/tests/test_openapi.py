@@ -102,6 +102,7 @@ def test_idempotency_key_is_documented_where_it_is_required(document: dict[str, 
     assert wanting == {
         "/v1/admin/refunds/{refund_id}/approve", "/v1/admin/refunds/{refund_id}/reject", "/v1/admin/payments/payouts",
         "/v1/admin/payments/surplus/{surplus_id}/settle",
+        "/v1/admin/disputes/{dispute_id}/evidence", "/v1/admin/disputes/{dispute_id}/accept",
         "/v1/payment-methods",
         "/v1/orders", "/v1/orders/{order_id}/cancel", "/v1/orders/{order_id}/payment", "/v1/support-cards/claim",
         "/v1/orders/{order_id}/convert",

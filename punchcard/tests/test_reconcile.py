@@ -293,7 +293,7 @@ BROKEN: dict[str, tuple[Callable[[FakeStore], Any], list[Break]]] = {
     ),
     "lost, and we believe it open": (
         lambda s: (s.disputed.update({ORDER: "lost"}), s.intents[0].update(dispute="open")),
-        [Break("charge_dispute_is_lost", ORDER, 1, 0), Break("dispute_is_open", ORDER, 0, 1)],
+        [Break("charge_dispute_is_lost", ORDER, 1, 0), Break("charge_dispute_is_open", ORDER, 0, 1)],
     ),
     "not charged": (lambda s: s.charges.clear(), [Break("paid_order_has_one_charge", ORDER, 1, 0)]),
     "charged twice": (

@@ -3,6 +3,7 @@
 from gateway.routes import (
     admin,
     admin_credits,
+    admin_disputes,
     admin_orders,
     admin_organizations,
     admin_payments,
@@ -46,6 +47,7 @@ BLUEPRINTS = (
     admin_credits.routes,
     admin_orders.routes,
     admin_payments.routes,
+    admin_disputes.routes,
     invoices.staff_routes,
     admin_reconciliation.routes,
     audit_trail.routes,
