@@ -353,6 +353,16 @@ class NextAction(Schema):
     expires_at = _WHEN(required=True)
 
 
+class DisputeShown(Schema):
+    """The payer's bank takes back what was paid, for now or for good. What is unspent is frozen meanwhile."""
+
+    state = _TEXT(required=True, metadata={"description": "open; won: the money is here again; lost"})
+    amount = money(required=True)
+    reason = _maybe(_TEXT)
+    opened_at = _maybe(_WHEN)
+    closed_at = _maybe(_WHEN)
+
+
 class Order(Schema):
     """An order or a quote."""
 
@@ -378,6 +388,7 @@ class Order(Schema):
     quote = fields.Nested(QuoteShown, allow_none=True)
     billing_address = fields.Nested(AddressShown, allow_none=True)
     tax = fields.Nested(TaxShown, allow_none=True)
+    dispute = fields.Nested(DisputeShown, allow_none=True)
     support_cards = fields.List(
         fields.Nested(OrderCard), required=True, allow_none=True,
         metadata={"description": "Null while the credits service does not answer; read the order again"},
@@ -652,7 +663,7 @@ class SupportCard(Schema):
     claimant = fields.Nested(Party, allow_none=True, required=True)
     issuer = fields.Nested(Party, required=True)
     bound_to = fields.Nested(CardBoundTo, allow_none=True, metadata={"description": "Shown to the issuer"})
-    frozen_by = _TEXT(allow_none=True, metadata={"description": "issuer or staff; shown to the issuer"})
+    frozen_by = _TEXT(allow_none=True, metadata={"description": "issuer, staff or dispute; shown to the issuer"})
     split_from = _TEXT(allow_none=True, metadata={"description": "The card it was split off; shown to the issuer"})
 
 
@@ -803,6 +814,7 @@ class OrderInShort(Schema):
     placed_at = _WHEN(required=True)
     paid_at = _maybe(_WHEN)
     problem = _maybe(_TEXT)
+    dispute = _TEXT(allow_none=True, metadata={"description": "open, won or lost"})
 
 
 class TimelineStep(Schema):

@@ -28,6 +28,8 @@ _MAILS_PAGE = 100
 _TIMEOUT_S = 30.0
 _PAUSE_S = 2.0
 _ORGANIZATION, _SUPPORT_CARD = "organization", "support_card"
+#: How the causes of holds for disputes begin; the others are for tickets.
+_DISPUTE = "dispute:"
 
 #: How many messages wait in each queue; None where the queue is missing.
 Depths = Callable[[], Mapping[str, int | None]]
@@ -111,6 +113,7 @@ class Facts:
     deliveries: list[dict[str, Any]]
     tickets: list[dict[str, Any]] = field(default_factory=list)
     holds: list[dict[str, Any]] = field(default_factory=list)
+    disputes: list[dict[str, Any]] = field(default_factory=list)
     ledger: list[dict[str, Any]] = field(default_factory=list)
     totals: dict[str, int] = field(default_factory=dict)
     messaging: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -241,6 +244,7 @@ def collect(client: Client, book: Book | None = None, depths: Depths | None = No
         deliveries=_pages(client, "notifications", "list_deliveries", _MAILS_PAGE),
         tickets=_pages(client, "support", "ticket_facts"),
         holds=_pages(client, "credits", "hold_facts"),
+        disputes=_pages(client, "credits", "dispute_facts"),
         ledger=ledger["breaks"],
         totals=ledger["totals"],
         messaging={name: client.call(name, "messaging_state", {}, timeout_s=_TIMEOUT_S) for name in SERVICES},
@@ -263,7 +267,7 @@ def find_breaks(facts: Facts, watched_s: float = 0.0) -> list[Break]:
     return sorted(
         [
             *_order_breaks(facts), *_money_breaks(facts), *_credit_breaks(facts), *_refund_breaks(facts),
-            *_ticket_breaks(facts), *_disputed_charge_breaks(facts),
+            *_ticket_breaks(facts), *_disputed_charge_breaks(facts), *_dispute_breaks(facts),
             *_mail_breaks(facts), *_still(facts, watched_s),
         ]
     )  # fmt: skip
@@ -354,7 +358,9 @@ def _credit_breaks(facts: Facts) -> Iterator[Break]:
 
 
 def _refund_breaks(facts: Facts) -> Iterator[Break]:
-    """Credits first, then money: what refunds say is what credits and payments did, and the provider's book has."""
+    """Credits first, then money: what refunds say is what credits and payments did, and the provider's book has. A lost
+    dispute takes credits back, too.
+    """
     refunds = {order["order_id"]: _refunds(order) for order in facts.orders if _refunds(order)}
     done = {key: [each for each in of_order if each["state"] == "done"] for key, of_order in refunds.items()}
     for order_id, of_order in refunds.items():
@@ -383,7 +389,9 @@ def _refund_breaks(facts: Facts) -> Iterator[Break]:
     for item in facts.brought:
         taken[item["order_id"]] += item["taken_back"]
         left[item["order_id"]] += item["with_buyer"] if item["order_id"] in whole else 0
-    said = {order_id: sum(each["taken_back"] or 0 for each in of_order) for order_id, of_order in refunds.items()}
+    said = Counter({dispute["order_id"]: dispute["taken_back"] for dispute in facts.disputes})
+    for order_id, of_order in refunds.items():
+        said[order_id] += sum(each["taken_back"] or 0 for each in of_order)
     yield from _differences("refund_took_its_credits_back", said, taken)
     yield from _differences("refunded_order_leaves_no_credits", {}, left)
 
@@ -401,6 +409,26 @@ def _disputed_charge_breaks(facts: Facts) -> Iterator[Break]:
         )
 
 
+def _dispute_breaks(facts: Facts) -> Iterator[Break]:
+    """Cart says what payments says, and credits has done what cart says: frozen, let go, or taken back. That nothing of
+    it gets away meanwhile is a rule of credits itself.
+    """
+    said = _stand((intent["order_id"], intent.get("dispute")) for intent in facts.intents)
+    told = _stand((order["order_id"], (order.get("dispute") or {}).get("state")) for order in facts.orders)
+    done = _stand((dispute["order_id"], dispute["state"]) for dispute in facts.disputes)
+    yield from _differences("dispute_stands_in_cart_as_in_payments", said, told)
+    yield from _differences("dispute_stands_in_credits_as_in_cart", told, done)
+    still_open = {f"{_DISPUTE}{dispute['dispute_id']}" for dispute in facts.disputes if dispute["state"] == "open"}
+    for hold in facts.holds:
+        if hold["cause"].startswith(_DISPUTE) and hold["held"] and hold["cause"] not in still_open:
+            yield Break("closed_dispute_holds_nothing", hold["cause"], 0, hold["held"])
+
+
+def _stand(disputes: Iterable[tuple[str, str | None]]) -> dict[str, int]:
+    """An order with the state of its dispute, for those that have one."""
+    return {f"{order_id} {state}": 1 for order_id, state in disputes if state is not None}
+
+
 def _ticket_breaks(facts: Facts) -> Iterator[Break]:
     """Every ticket has the hold that it says, and was debited what its holds have spent."""
     for ticket in facts.tickets:
@@ -410,7 +438,8 @@ def _ticket_breaks(facts: Facts) -> Iterator[Break]:
     for name, field_name in said.items():
         found: Counter[str] = Counter()
         for hold in facts.holds:
-            found[hold["cause"].partition("/")[0]] += hold[name]
+            if not hold["cause"].startswith(_DISPUTE):
+                found[hold["cause"].partition("/")[0]] += hold[name]
         expected = {ticket["ticket_id"]: ticket[field_name] for ticket in facts.tickets}
         yield from _differences(f"ticket_and_its_holds_agree:{name}", expected, found)
 

@@ -49,6 +49,7 @@ class FakeStore:
             {
                 "order_id": ORDER, "number": "PC-1", "state": "fulfilled", "paid_at": "2026-11-22T12:00:00.000Z",
                 "payment_method": "card", "total": TOTAL, "problem": None, "refund": None, "refunds": [],
+                "dispute": None,
                 "lines": [
                     _line("oln_card", 2, 300, "support_card"),
                     _line("oln_grant", 3, 100, "organization", is_bound=True),
@@ -58,6 +59,7 @@ class FakeStore:
             {
                 "order_id": "ord_2", "number": "PC-2", "state": "cancelled", "paid_at": None,
                 "payment_method": "card", "total": TOTAL, "problem": None, "refund": None, "refunds": [],
+                "dispute": None,
                 "lines": [_line("oln_other", 1, 300, "support_card")],
             },
         ]  # fmt: skip
@@ -86,6 +88,7 @@ class FakeStore:
             {"cause": "tkt_1/1", "held": 0, "spent": 45, "given_back": 0},
             {"cause": "tkt_2/1", "held": 0, "spent": 10, "given_back": 10},
         ]
+        self.known_disputes: list[Any] = []
         self.ledger: list[Any] = []
         self.totals = {
             "brought": 900,
@@ -118,6 +121,8 @@ class FakeStore:
             return self.messaging[service]
         if method == "reconcile":
             return {"breaks": self.ledger, "totals": self.totals}
+        if method == "dispute_facts":
+            return {"items": copy.deepcopy(self.known_disputes), "next": None}
         if method == "hold_facts":
             return {"items": copy.deepcopy(self.holds), "next": None}
         lists = {"support": self.tickets, "cart": self.orders, "payments": self.intents, "credits": self.brought,
@@ -292,7 +297,7 @@ BROKEN: dict[str, tuple[Callable[[FakeStore], Any], list[Break]]] = {
         lambda s: s.disputed.update({ORDER: "open"}), [Break("charge_dispute_is_open", ORDER, 1, 0)],
     ),
     "lost, and we believe it open": (
-        lambda s: (s.disputed.update({ORDER: "lost"}), s.intents[0].update(dispute="open")),
+        lambda s: disputed(s, "open").disputed.update({ORDER: "lost"}),
         [Break("charge_dispute_is_lost", ORDER, 1, 0), Break("charge_dispute_is_open", ORDER, 0, 1)],
     ),
     "not charged": (lambda s: s.charges.clear(), [Break("paid_order_has_one_charge", ORDER, 1, 0)]),
@@ -476,6 +481,45 @@ def test_tickets_and_their_holds(store: FakeStore, hold: dict[str, Any], ticket:
     store.holds[0].update(hold)
     store.tickets[0].update(ticket)
     assert store.reconcile().breaks == [found]
+
+
+def disputed(store: FakeStore, state: str) -> FakeStore:
+    """The paid order, whose payment is disputed, with one card claimed before."""
+    taken = {"open": 0, "won": 0, "lost": 600}[state]
+    store.orders[0].update(dispute={"dispute_id": "dsp_1", "state": state})
+    store.intents[0].update(dispute=state)
+    store.disputed[ORDER] = state
+    store.known_disputes.append({"dispute_id": "dsp_1", "order_id": ORDER, "state": state, "taken_back": taken})
+    store.holds.append({"cause": "dispute:dsp_1", "held": 300 if state == "open" else 0, "spent": 0, "given_back": 0})
+    if taken:
+        for item in store.brought[:2]:
+            item.update(taken_back=300, with_buyer=0)
+        store.totals.update(on_organizations=0, on_cards=290, taken_back=600)
+    return store
+
+
+@pytest.mark.parametrize("state", ["open", "won", "lost"])
+def test_disputes_that_are_as_they_should_be(store: FakeStore, state: str) -> None:
+    assert disputed(store, state).reconcile().breaks == []
+
+
+@pytest.mark.parametrize(
+    ("state", "damage", "found"),
+    [
+        ("open", lambda s: s.known_disputes[0].update(state="won"), "closed_dispute_holds_nothing"),
+        ("open", lambda s: s.known_disputes.clear(), "dispute_stands_in_credits_as_in_cart"),
+        ("won", lambda s: s.orders[0].update(dispute=None), "dispute_stands_in_credits_as_in_cart"),
+        ("won", lambda s: s.orders[0].update(dispute=None), "dispute_stands_in_cart_as_in_payments"),
+        ("won", lambda s: s.holds[-1].update(held=1), "closed_dispute_holds_nothing"),
+        ("lost", lambda s: s.known_disputes[0].update(taken_back=599), "refund_took_its_credits_back"),
+        ("lost", lambda s: s.known_disputes[0].update(state="open"), "dispute_stands_in_credits_as_in_cart"),
+    ],
+)
+def test_each_break_of_a_dispute_is_named(
+    store: FakeStore, state: str, damage: Callable[[FakeStore], Any], found: str
+) -> None:
+    damage(disputed(store, state))
+    assert found in [each.rule for each in store.reconcile().breaks]
 
 
 class KeepingStore(FakeStore):

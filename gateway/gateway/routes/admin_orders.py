@@ -22,7 +22,7 @@ _OF_PAYMENTS = ("last4", "provider_id", "reference", "bank_reference")
 _COLUMNS = (
     "number", "kind", "state", "organization.id", "organization.name", "buyer.email", "buyer.name",
     "total.amount_minor", "total.currency", "payment_method", "card_last4", "purchase_order_number", "placed_at",
-    "paid_at", "problem", "id",
+    "paid_at", "problem", "dispute", "id",
 )  # fmt: skip
 #: Orders in one file; a cursor leads on.
 _MOST_IN_CSV = 5000

@@ -365,6 +365,17 @@ class QuoteReply(RequestSchema):
     order_id = fields.String(required=True, allow_none=True)
 
 
+class DisputeReply(RequestSchema):
+    """The dispute of an order's payment."""
+
+    state = fields.String(required=True)
+    amount = money(required=True)
+    #: Null until the opening is known, which may be told after the end.
+    reason = fields.String(required=True, allow_none=True)
+    opened_at = _moment(required=True, allow_none=True)
+    closed_at = _moment(required=True, allow_none=True)
+
+
 class OrderReply(RequestSchema):
     """An order or a quote."""
 
@@ -389,6 +400,7 @@ class OrderReply(RequestSchema):
     quote = fields.Nested(QuoteReply, allow_none=True)
     billing_address = fields.Nested(AddressReply, allow_none=True)
     tax = fields.Nested(TaxReply, allow_none=True)
+    dispute = fields.Nested(DisputeReply, allow_none=True)
 
 
 class PlacedReply(RequestSchema):
@@ -429,7 +441,7 @@ class OrderBuyer(RequestSchema):
 
 
 class OrderInShort(RequestSchema):
-    """An order as a search shows it to staff. `problem`: a person must look at it."""
+    """An order as a search shows it to staff. `problem`: a person must look at it. `dispute`: its state."""
 
     id = fields.String(required=True)
     number = fields.String(required=True)
@@ -444,6 +456,7 @@ class OrderInShort(RequestSchema):
     placed_at = UtcDateTime(required=True)
     paid_at = UtcDateTime(required=True, allow_none=True)
     problem = fields.String(required=True, allow_none=True)
+    dispute = fields.String(allow_none=True)
 
 
 class FoundOrders(RequestSchema):
@@ -523,6 +536,13 @@ class LineFacts(RequestSchema):
     handed_over = fields.Boolean(required=True)
 
 
+class DisputeFacts(RequestSchema):
+    """How the dispute of an order's payment stands."""
+
+    dispute_id = fields.String(required=True)
+    state = fields.String(required=True)
+
+
 class OrderFact(RequestSchema):
     """What an order is owed: all of it if `paid_at` is set, else nothing."""
 
@@ -536,6 +556,7 @@ class OrderFact(RequestSchema):
     #: The newest one.
     refund = fields.Nested(RefundFacts, required=True, allow_none=True)
     refunds = fields.List(fields.Nested(RefundFacts), required=True)
+    dispute = fields.Nested(DisputeFacts, allow_none=True)
     lines = fields.List(fields.Nested(LineFacts), required=True)
 
 
@@ -683,6 +704,31 @@ class OrderRefunded(RequestSchema):
     lines = fields.List(fields.Nested(RefundedLine), allow_none=True)
 
 
+class _Disputed(RequestSchema):
+    dispute_id = fields.String(required=True)
+    order_id = fields.String(required=True)
+    number = fields.String(required=True)
+    organization = fields.Nested(_PaidOrganization, required=True)
+    #: What is disputed; the charge may be more.
+    amount = money(required=True)
+
+
+class OrderDisputed(_Disputed):
+    """The payer's bank has taken money back, for now, of an order all of whose credits have come."""
+
+    reason = fields.String(required=True)
+    opened_at = _moment(required=True)
+
+
+class OrderDisputeClosed(_Disputed):
+    """The network has decided. It may be the first that is told of the dispute."""
+
+    outcome = fields.String(required=True, validate=validate.OneOf(["won", "lost"]))
+    #: As many of the order's credits may be taken back if it was lost; null: all that are unspent.
+    credits = StrictInteger(required=True, allow_none=True)
+    closed_at = _moment(required=True)
+
+
 def _usd(amount_minor: int) -> dict[str, Any]:
     return {"amount_minor": amount_minor, "currency": "USD"}
 
@@ -732,6 +778,21 @@ ORDER_REFUNDED = EventType(
         "left": _usd(0),
         "lines": None,
     },
+)
+
+_DISPUTE: dict[str, Any] = {
+    "dispute_id": "dsp_01JDB0000000000000000000D0", "order_id": "ord_01JDB0000000000000000000A0",
+    "number": "PC-2026-000123", "organization": {"id": "org_acme", "name": "Acme"}, "amount": _usd(24000),
+}  # fmt: skip
+ORDER_DISPUTED = EventType(
+    "cart.order_disputed.v1",
+    OrderDisputed(),
+    {**_DISPUTE, "reason": "fraudulent", "opened_at": "2026-11-28T12:00:00.000Z"},
+)
+ORDER_DISPUTE_CLOSED = EventType(
+    "cart.order_dispute_closed.v1",
+    OrderDisputeClosed(),
+    {**_DISPUTE, "outcome": "lost", "credits": None, "closed_at": "2026-12-20T12:00:00.000Z"},
 )
 
 _ADDRESS: dict[str, Any] = {
@@ -787,7 +848,10 @@ _QUOTED: dict[str, Any] = {
 QUOTE_ISSUED = EventType("cart.quote_issued.v1", QuoteIssued(), _QUOTED)
 QUOTE_EXPIRING = EventType("cart.quote_expiring.v1", QuoteExpiring(), _QUOTED)
 
-EVENTS = (ORDER_BILLED, ORDER_PAID, ORDER_CANCELLED, ORDER_REFUNDED, QUOTE_ISSUED, QUOTE_EXPIRING)
+EVENTS = (
+    ORDER_BILLED, ORDER_PAID, ORDER_CANCELLED, ORDER_REFUNDED, ORDER_DISPUTED, ORDER_DISPUTE_CLOSED, QUOTE_ISSUED,
+    QUOTE_EXPIRING,
+)  # fmt: skip
 
 
 # --- what cart reads of others ---
@@ -972,6 +1036,28 @@ class PaymentRefundFailed(TolerantSchema):
     failure_code = fields.String(required=True, validate=validate.Length(1, 64))
 
 
+class PaymentDisputed(TolerantSchema):
+    """``payments.dispute_opened.v1``."""
+
+    dispute_id = fields.String(required=True, validate=validate.Length(1, 48))
+    order_id = fields.String(required=True)
+    amount = money(required=True)
+    captured = money(required=True)
+    reason = fields.String(required=True, validate=validate.Length(1, 64))
+    opened_at = UtcDateTime(required=True)
+
+
+class PaymentDisputeClosed(TolerantSchema):
+    """``payments.dispute_closed.v1``."""
+
+    dispute_id = fields.String(required=True, validate=validate.Length(1, 48))
+    order_id = fields.String(required=True)
+    amount = money(required=True)
+    captured = money(required=True)
+    outcome = fields.String(required=True, validate=validate.OneOf(["won", "lost"]))
+    closed_at = UtcDateTime(required=True)
+
+
 class CreditsTakenBack(TolerantSchema):
     """Reply of ``credits.take_back_order``."""
 
@@ -1038,6 +1124,7 @@ _ORDER: dict[str, Any] = {
         "country": "US",
     },
     "tax": {"name": "Sales tax", "rate_percent": "0", "certificate": "ST-119-4711"},
+    "dispute": None,
 }
 _AWAITING: dict[str, Any] = {
     **_ORDER,
@@ -1132,7 +1219,16 @@ RPC_EXAMPLES: dict[str, dict[str, Any]] = {
         },
         "reply": {"order": {**_ORDER, "quote_id": _QUOTED["order_id"]}, "replayed": False, "status": 201},
     },
-    "get_order": {"request": {"id": _ORDER["id"]}, "reply": _ORDER},
+    "get_order": {
+        "request": {"id": _ORDER["id"]},
+        "reply": {
+            **_ORDER,
+            "dispute": {
+                "state": "open", "amount": _usd(24000), "reason": "fraudulent",
+                "opened_at": "2026-11-28T12:00:00.000Z", "closed_at": None,
+            },
+        },
+    },
     "search_orders": {
         "request": {
             "ids": ["ord_01KAMR3Z5T8XQ0V7M2N4P6R8S0"], "number": "PC-2026-000123", "buyer_email": "ada@acme.example",
@@ -1146,7 +1242,7 @@ RPC_EXAMPLES: dict[str, dict[str, Any]] = {
                     "state": "fulfilled", "organization": {"id": "org_01", "name": "Acme"},
                     "buyer": {"email": "ada@acme.example", "name": "Ada Buyer"},
                     "total": {"amount_minor": 12000, "currency": "USD"}, "payment_method": "card",
-                    "card_last4": "4242", "purchase_order_number": "PO-77", "problem": None,
+                    "card_last4": "4242", "purchase_order_number": "PO-77", "problem": None, "dispute": "open",
                     "placed_at": "2026-11-22T12:00:00.000Z", "paid_at": "2026-11-22T12:00:01.000Z",
                 }
             ],
@@ -1182,6 +1278,7 @@ RPC_EXAMPLES: dict[str, dict[str, Any]] = {
                     "paid_at": _ORDER["paid_at"], "payment_method": "card", "total": _usd(24000), "problem": None,
                     "refund": None,
                     "refunds": [],
+                    "dispute": {"dispute_id": _DISPUTE["dispute_id"], "state": "open"},
                     "lines": [
                         {
                             "line_id": _PAID_LINE["id"], "quantity": 2, "credits": 120,

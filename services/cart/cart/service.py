@@ -20,6 +20,7 @@ from cart.use_cases.get_order import get_order
 from cart.use_cases.get_refund import find_refund, get_refund, list_refunds
 from cart.use_cases.hand_over_lines import hand_over_lines
 from cart.use_cases.list_orders import list_orders
+from cart.use_cases.note_dispute import note_dispute
 from cart.use_cases.note_receipt import note_receipt
 from cart.use_cases.order_facts import order_facts
 from cart.use_cases.order_steps import order_steps
@@ -179,6 +180,16 @@ class CartService(Service):
     def on_payment_refund_failed(self, event: Event) -> None:
         """The provider does not give the money back: a person must."""
         end_refund_by_event(self.app, event, (FAILED, event.data["failure_code"]))
+
+    @consume("payments.dispute_opened.v1", messages.PaymentDisputed())
+    def on_dispute_opened(self, event: Event) -> None:
+        """The payer's bank has taken the money back, for now."""
+        note_dispute(self.app, event)
+
+    @consume("payments.dispute_closed.v1", messages.PaymentDisputeClosed())
+    def on_dispute_closed(self, event: Event) -> None:
+        """The network has decided."""
+        note_dispute(self.app, event)
 
     @consume_many("credits.order_credited.v1", messages.LinesHandedOver())
     def on_order_credited(self, events: list[Event]) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from cart.domain.cart import Cart, Line
+from cart.domain.dispute import Dispute, DisputeState
 from cart.domain.order import Order, OrderLine, State, sources
 from cart.domain.products import Product
 from cart.domain.refund import UNDER_WAY, VAIN, Refund, RefundState, TakenBack
@@ -300,6 +301,31 @@ REFUND = sa.Table(
              postgresql_where=sa.text(_REFUND_UNDER_WAY)),
 )  # fmt: skip
 
+#: The dispute of an order's payment. `told`: how it stood when the others were told last.
+ORDER_DISPUTE = sa.Table(
+    "order_dispute",
+    METADATA,
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("order_id", sa.String(64), sa.ForeignKey("orders.id"), nullable=False, unique=True),
+    sa.Column("state", sa.String(10), nullable=False),
+    sa.Column("amount_minor", sa.BigInteger, nullable=False),
+    sa.Column("captured_minor", sa.BigInteger, nullable=False),
+    sa.Column("reason", sa.String(64)),
+    sa.Column("opened_at", UtcDateTimeColumn),
+    sa.Column("closed_at", UtcDateTimeColumn),
+    sa.Column("told", sa.String(10)),
+    sa.CheckConstraint("state IN ('open', 'won', 'lost')", name="order_dispute_state"),
+    sa.CheckConstraint("told IS NULL OR told IN ('open', state)", name="order_dispute_told"),
+    sa.CheckConstraint("(state = 'open') = (closed_at IS NULL)", name="order_dispute_closed_at"),
+    sa.CheckConstraint("state <> 'open' OR opened_at IS NOT NULL", name="order_dispute_opened_at"),
+    sa.CheckConstraint("(opened_at IS NULL) = (reason IS NULL)", name="order_dispute_reason"),
+    sa.CheckConstraint("amount_minor > 0 AND amount_minor <= captured_minor", name="order_dispute_amount"),
+)
+
+_DISPUTE_COLUMNS = [column.label(f"dispute_{column.name}") for column in ORDER_DISPUTE.c]
+_ITS_DISPUTE = ORDER_DISPUTE.c.order_id == ORDERS.c.id
+_WITH_DISPUTE: sa.Select[Any] = sa.select(ORDERS, *_DISPUTE_COLUMNS).outerjoin(ORDER_DISPUTE, _ITS_DISPUTE)
+
 _CART_LINE_COLUMNS = [column for column in CART_LINE.c if column.name != "cart_id"]
 _ORDER_LINE_COLUMNS = [column for column in ORDER_LINE.c if column.name != "order_id"]
 
@@ -439,9 +465,11 @@ _READ_ORDER = Statement(
         *ORDERS.c,
         CART.c.version.label("version_of_cart"),
         *(column.label(f"line_{column.name}") for column in _ORDER_LINE_COLUMNS),
+        *_DISPUTE_COLUMNS,
     )
     .join_from(ORDERS, CART, CART.c.id == ORDERS.c.cart_id)
     .join(ORDER_LINE, ORDER_LINE.c.order_id == ORDERS.c.id)
+    .outerjoin(ORDER_DISPUTE, _ITS_DISPUTE)
     .where(ORDERS.c.id == sa.bindparam("order_id"))
     .order_by(ORDER_LINE.c.position)
 )
@@ -505,7 +533,7 @@ def is_made_already(error: IntegrityError) -> bool:
 
 def read_order(reader: Reader, order_id: str, organization_id: str | None = None) -> Order | None:
     """An order with its lines; only that organisation's, unless it is None."""
-    query = sa.select(ORDERS).where(ORDERS.c.id == order_id)
+    query = _WITH_DISPUTE.where(ORDERS.c.id == order_id)
     if organization_id is not None:
         query = query.where(ORDERS.c.organization_id == organization_id)
     found = with_lines(reader, reader.all(query))
@@ -607,7 +635,7 @@ def page_of_orders(
     Raises:
         Refusal: `invalid_cursor`.
     """
-    query = sa.select(ORDERS)
+    query = _WITH_DISPUTE
     if organization_id is not None:
         query = query.where(ORDERS.c.organization_id == organization_id)
     for column, value in filters.items():
@@ -644,7 +672,7 @@ def search_orders(
     """
     state = [_stands_as(value, reader.now) for column, value in wanted.items() if column == "state"]
     others = [ORDERS.c[column] == value for column, value in wanted.items() if column != "state"]
-    query = sa.select(ORDERS).where(*state, *others)
+    query = _WITH_DISPUTE.where(*state, *others)
     if ids is not None:
         query = query.where(ORDERS.c.id.in_(ids))
     return page(reader, query, ORDERS.c.id, limit, cursor)
@@ -938,7 +966,16 @@ def _cart_line_values(line: Line) -> dict[str, Any]:
 
 def _order(row: Row, lines: Sequence[OrderLine]) -> Order:
     values = {column.name: row[column.name] for column in ORDERS.c}
-    return Order(**{**values, "state": State(row["state"]), "lines": tuple(lines)})
+    return Order(**{**values, "state": State(row["state"]), "lines": tuple(lines), "dispute": _dispute(row)})
+
+
+def _dispute(row: Row) -> Dispute | None:
+    """The one that was read with an order; None where it was not, too."""
+    if row.get("dispute_id") is None:
+        return None
+    values = {column.name: row[f"dispute_{column.name}"] for column in ORDER_DISPUTE.c}
+    told = None if values["told"] is None else DisputeState(values["told"])
+    return Dispute(**{**values, "state": DisputeState(values["state"]), "told": told})
 
 
 def _refund(row: Row) -> Refund:

@@ -34,6 +34,7 @@ def test_every_order_with_what_it_is_owed_whoever_placed_it(shop_on_both: Any) -
     assert first == {
         "order_id": paid["id"], "number": paid["number"], "state": "paid", "paid_at": paid["paid_at"],
         "payment_method": "card", "total": paid["totals"]["total"], "problem": None, "refund": None, "refunds": [],
+        "dispute": None,
         "lines": [
             {"line_id": paid["lines"][0]["id"], "quantity": 2, "credits": 60, "credit_destination": "organization",
              "is_bound": True, "handed_over": False},

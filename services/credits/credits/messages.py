@@ -655,6 +655,21 @@ class OrderPaid(TolerantSchema):
     lines = fields.List(fields.Nested(PaidLine), required=True)
 
 
+class OrderDisputed(TolerantSchema):
+    """What credits reads of ``cart.order_disputed.v1``."""
+
+    dispute_id = _string(validate=validate.Length(1, 48))
+    order_id = _string(validate=validate.Length(1, 64))
+
+
+class OrderDisputeClosed(OrderDisputed):
+    """What credits reads of ``cart.order_dispute_closed.v1``."""
+
+    outcome = _string(validate=validate.OneOf(["won", "lost"]))
+    #: As many may be taken back; null: all that are unspent.
+    credits = StrictInteger(load_default=None, allow_none=True, validate=validate.Range(min=0))
+
+
 # --- events that credits emits ----------------------------------------------------------------------------------------
 
 
@@ -734,10 +749,12 @@ class CardEnded(Schema):
 
 
 class CardRecalled(CardEnded):
-    """``credits.card_recalled.v1``: a card was taken back, by its issuer or by a refund of its order."""
+    """``credits.card_recalled.v1``: a card was taken back, by its issuer, or by a refund or a lost dispute of its
+    order.
+    """
 
     recalled_at = UtcDateTime(required=True)
-    reason = _string(validate=validate.OneOf(["issuer", "refund"]))
+    reason = _string(validate=validate.OneOf(["issuer", "refund", "dispute"]))
 
 
 class CardExpired(CardEnded):
@@ -777,6 +794,22 @@ class HoldFacts(Schema):
     """A page of all holds."""
 
     items = fields.List(fields.Nested(HoldFact), required=True)
+    next = _string(allow_none=True)
+
+
+class DisputeFact(Schema):
+    """How a dispute stands, and what was taken back because it was lost."""
+
+    dispute_id = _string()
+    order_id = _string()
+    state = _string()
+    taken_back = StrictInteger(required=True)
+
+
+class DisputeFacts(Schema):
+    """A page of all disputes."""
+
+    items = fields.List(fields.Nested(DisputeFact), required=True)
     next = _string(allow_none=True)
 
 
@@ -1133,6 +1166,13 @@ RPC_EXAMPLES: dict[str, dict[str, Any]] = {
     "hold_facts": {
         "request": {"limit": 500, "cursor": None},
         "reply": {"items": [{"cause": "tkt_01K0/1", "held": 0, "spent": 45, "given_back": 0}], "next": None},
+    },
+    "dispute_facts": {
+        "request": {"limit": 500, "cursor": None},
+        "reply": {
+            "items": [{"dispute_id": "dsp_01K0", "order_id": "ord_01K0", "state": "lost", "taken_back": 300}],
+            "next": None,
+        },
     },
     "get_alert": {"request": {}, "reply": {"threshold": 60, "email": "ada@acme.example"}},
     "set_alert": {"request": {"threshold": 60}, "reply": {"threshold": 60, "email": "ada@acme.example"}},

@@ -9,7 +9,7 @@ from chassis.identity import STAFF
 from chassis.messages import Event
 from chassis.observability import metrics
 from chassis.persistence import Reader
-from chassis.service import Call, Provided, Runtime, Service, consume_many, every, rpc
+from chassis.service import Call, Provided, Runtime, Service, consume, consume_many, every, rpc
 from chassis.timeline import Step
 from credits import messages
 from credits.bootstrap import App, bootstrap
@@ -20,9 +20,12 @@ from credits.use_cases.bind_card import bind_card
 from credits.use_cases.cards_of_orders import cards_of_orders
 from credits.use_cases.claim_card import claim_card
 from credits.use_cases.credit_order import credit_orders
+from credits.use_cases.dispute_facts import dispute_facts
+from credits.use_cases.end_dispute import end_dispute
 from credits.use_cases.expire_cards import expire_cards
 from credits.use_cases.expire_credits import expire_credits
 from credits.use_cases.freeze_card import freeze_card, unfreeze_card
+from credits.use_cases.freeze_order import freeze_order
 from credits.use_cases.get_balance import get_balance
 from credits.use_cases.get_card import get_card
 from credits.use_cases.grant_credits import grant_credits
@@ -176,6 +179,10 @@ class CreditsService(Service):
     def hold_facts(self, call: Call) -> dict[str, Any]:
         return hold_facts(self.app, call.caller, **call.data)
 
+    @rpc(request=messages.OrderFactsPage(), reply=messages.DisputeFacts())
+    def dispute_facts(self, call: Call) -> dict[str, Any]:
+        return dispute_facts(self.app, call.caller, **call.data)
+
     @rpc(request=messages.OrderFactsPage(), reply=messages.OrderFacts())
     def order_facts(self, call: Call) -> dict[str, Any]:
         return order_facts(self.app, call.caller, **call.data)
@@ -183,6 +190,14 @@ class CreditsService(Service):
     @consume_many("cart.order_paid.v1", messages.OrderPaid())
     def on_order_paid(self, events: list[Event]) -> None:
         credit_orders(self.app, events)
+
+    @consume("cart.order_disputed.v1", messages.OrderDisputed())
+    def on_order_disputed(self, event: Event) -> None:
+        freeze_order(self.app, event)
+
+    @consume("cart.order_dispute_closed.v1", messages.OrderDisputeClosed())
+    def on_order_dispute_closed(self, event: Event) -> None:
+        end_dispute(self.app, event)
 
     @every(60.0)
     def expire_cards(self) -> None:

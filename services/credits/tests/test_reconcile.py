@@ -97,7 +97,7 @@ def test_a_card_without_an_account(unguarded):
         "INSERT INTO support_card SELECT 'scc_new', 'SCC-NONE', code_mac, state, credits, order_id, 'lin_new', "
         "sequence, issuer_id, issued_at, expires_at, claimant_id, claimant_name, claimed_by_user_id, claimed_at, "
         "credits_valid_days, parent_id, root_id, code_issue, frozen_by, bound_organization_number, bound_mail_domain, "
-        "remind_at "
+        "remind_at, frozen_before "
         f"FROM support_card WHERE id = '{unguarded.waiting}'"
     )
     assert breaks == [("card_holds_its_credits", "scc_new", 300, 0)]

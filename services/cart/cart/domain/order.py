@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
+from cart.domain.dispute import Dispute
 from kernel.money import Money
 
 
@@ -193,6 +194,7 @@ class Order:
     tax_certificate: str | None = None  # of the exemption, if that is why no tax is charged
     reminded_at: datetime | None = None  # of a quote: when its buyer was told that it is about to expire
     lines: tuple[OrderLine, ...] = ()
+    dispute: Dispute | None = None  # of its payment; no column
 
     @property
     def total(self) -> Money:
@@ -218,6 +220,11 @@ class Order:
     def awaits_nothing(self) -> bool:
         """Whether every line has been handed over, once the order is paid."""
         return all(line.awaits_nothing for line in self.lines)
+
+    @property
+    def awaits_credits(self) -> bool:
+        """Whether credits of it are still to come."""
+        return any(line.awaits_credits for line in self.lines)
 
     def outcome(self, intent: Intent) -> State | None:
         """The state that an intent brings the order to; None if it is there already or nothing is known yet.

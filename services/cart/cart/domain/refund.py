@@ -8,6 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from cart.domain.dispute import DisputeState
 from cart.domain.order import Order, State
 from kernel.errors import conflict, invalid
 from kernel.money import Money
@@ -196,12 +197,17 @@ def check_refundable(order: Order) -> None:
     Everything of it must have been handed over first: what credits has not brought yet it could not take back.
 
     Raises:
-        Refusal: `order_not_paid`, `order_refunded`, `order_has_problem`, `order_not_handed_over`.
+        Refusal: `order_not_paid`, `order_refunded`, `order_disputed`, `order_has_problem`, `order_not_handed_over`.
     """
     if order.paid_at is None:
         raise conflict("order_not_paid", "This order was not paid: there is nothing to give back.")
     if order.state is State.REFUNDED:
         raise conflict("order_refunded", "This order was refunded before.")
+    if order.dispute is not None and order.dispute.state is not DisputeState.WON:
+        raise conflict(
+            "order_disputed",
+            "The payment of this order is disputed, or that was lost: the money is not here to be given back.",
+        )
     if order.problem is not None:
         raise conflict("order_has_problem", "Something is wrong with this order. Look at it first.")
     if not order.awaits_nothing:

@@ -36,6 +36,9 @@ def _facts(order: Order, refunds: list[Refund]) -> dict[str, Any]:
         "problem": order.problem,
         "refund": _refund_facts(refunds[-1]) if refunds else None,
         "refunds": [_refund_facts(refund) for refund in refunds],
+        "dispute": None
+        if order.dispute is None
+        else {"dispute_id": order.dispute.id, "state": str(order.dispute.state)},
         "lines": [
             {
                 "line_id": line.id,

@@ -1,4 +1,4 @@
-"""What happened to an order itself: placed, paid, fulfilled, cancelled, refunded."""
+"""What happened to an order itself: placed, paid, fulfilled, cancelled, refunded, disputed."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import sqlalchemy as sa
 
-from cart.storage import ORDERS, REFUND
+from cart.storage import ORDER_DISPUTE, ORDERS, REFUND
 from chassis.persistence import Reader, Row
 from chassis.timeline import Step
 
@@ -25,6 +25,8 @@ def order_steps(reader: Reader, order_id: str, organization_id: str | None) -> I
     yield from _of_order(order)
     for refund in reader.all(sa.select(REFUND).where(REFUND.c.order_id == order_id)):
         yield from _of_refund(refund)
+    for dispute in reader.all(sa.select(ORDER_DISPUTE).where(ORDER_DISPUTE.c.order_id == order_id)):
+        yield from _of_dispute(dispute, order["currency"])
 
 
 def _of_order(order: Row) -> Iterator[Step]:
@@ -50,3 +52,11 @@ def _of_refund(refund: Row) -> Iterator[Step]:
     yield Step(refund["requested_at"], "refund.requested", {**facts, "reason": refund["reason"]})
     if refund["ended_at"] is not None:
         yield Step(refund["ended_at"], f"refund.{refund['state']}", {**facts, "failure_code": refund["failure_code"]})
+
+
+def _of_dispute(dispute: Row, currency: str) -> Iterator[Step]:
+    facts = {"dispute_id": dispute["id"], "amount_minor": dispute["amount_minor"], "currency": currency}
+    if dispute["opened_at"] is not None:
+        yield Step(dispute["opened_at"], "order.disputed", {**facts, "reason": dispute["reason"]})
+    if dispute["closed_at"] is not None:
+        yield Step(dispute["closed_at"], f"order.dispute_{dispute['state']}", facts)

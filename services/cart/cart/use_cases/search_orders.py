@@ -41,5 +41,6 @@ def _in_short(row: Row) -> dict[str, Any]:
         **{name: row[name] for name in same},
         "organization": {"id": row["organization_id"], "name": row["organization_name"]},
         "buyer": {"email": row["buyer_email"], "name": row["buyer_name"]},
+        "dispute": row["dispute_state"],
         "total": {"amount_minor": row["total_minor"], "currency": row["currency"]},
     }

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from cart.domain.cart import Cart, Line
+from cart.domain.dispute import Dispute
 from cart.domain.order import QUOTE, Order, OrderLine, State
 from cart.domain.quote import last_day
 from cart.domain.refund import Refund
@@ -69,6 +70,7 @@ def order_view(order: Order) -> dict[str, Any]:
         "quote": _quote(order) if order.kind == QUOTE else None,
         "billing_address": dict(order.billing_address) if order.billing_address is not None else None,
         "tax": _order_tax(order),
+        "dispute": _dispute(order),
     }
 
 
@@ -107,6 +109,49 @@ def refunded_event(order: Order, refund: Refund) -> dict[str, Any]:
         "credits": _credits(refund),
         "left": Money(refund.left_minor, refund.currency).as_dict(),
         "lines": _refunded_lines(refund),
+    }
+
+
+def disputed_event(order: Order, dispute: Dispute) -> dict[str, Any]:
+    """The data of ``cart.order_disputed.v1``."""
+    return {**_what_is_disputed(order, dispute), "reason": dispute.reason, "opened_at": _moment(dispute.opened_at)}
+
+
+def dispute_closed_event(order: Order, dispute: Dispute, credits: int | None) -> dict[str, Any]:
+    """The data of ``cart.order_dispute_closed.v1``.
+
+    Args:
+        order, dispute: what was disputed.
+        credits: as many may be taken back if it was lost; None: all.
+    """
+    return {
+        **_what_is_disputed(order, dispute),
+        "outcome": str(dispute.state),
+        "credits": credits,
+        "closed_at": _moment(dispute.closed_at),
+    }
+
+
+def _what_is_disputed(order: Order, dispute: Dispute) -> dict[str, Any]:
+    return {
+        "dispute_id": dispute.id,
+        "order_id": order.id,
+        "number": order.number,
+        "organization": {"id": order.organization_id, "name": order.organization_name},
+        "amount": Money(dispute.amount_minor, order.currency).as_dict(),
+    }
+
+
+def _dispute(order: Order) -> dict[str, Any] | None:
+    dispute = order.dispute
+    if dispute is None:
+        return None
+    return {
+        "state": str(dispute.state),
+        "amount": Money(dispute.amount_minor, order.currency).as_dict(),
+        "reason": dispute.reason,
+        "opened_at": _moment(dispute.opened_at),
+        "closed_at": _moment(dispute.closed_at),
     }
 
 

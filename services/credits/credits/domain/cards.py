@@ -11,9 +11,9 @@ class CardState(StrEnum):
 
     ISSUED = "issued"  #: may be claimed by whoever has the number and the code
     CLAIMED = "claimed"  #: its credits went to an organisation; final
-    RECALLED = "recalled"  #: taken back by its issuer or by a refund; final
+    RECALLED = "recalled"  #: taken back by its issuer, a refund or a lost dispute; final
     EXPIRED = "expired"  #: not claimed in time; final
-    FROZEN = "frozen"  #: held by its issuer or by staff; keeps its credits, cannot be claimed
+    FROZEN = "frozen"  #: held by its issuer, staff or a dispute; keeps its credits, cannot be claimed
     SPLIT = "split"  #: its credits are on the cards that it was split into; final
 
 
@@ -22,6 +22,7 @@ class FrozenBy(StrEnum):
 
     ISSUER = "issuer"
     STAFF = "staff"
+    DISPUTE = "dispute"  #: of the payment; only its end undoes it
 
 
 #: The states in which the card's own account holds its credits; in all others that account is empty.

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from chassis.persistence import IntegrityError, Reader, Row, Transaction
 from chassis.persistence.paging import page
 from chassis.persistence.statements import violates
-from credits.domain.cards import HOLDING, CardState
+from credits.domain.cards import HOLDING, CardState, FrozenBy
 from credits.storage.tables import CREDITED_ORDER, SUPPORT_CARD
 
 #: A stored card together with what its order says of the buyer.
@@ -106,12 +106,33 @@ def lock_due(tx: Transaction, most: int) -> list[CardRow]:
 def end(tx: Transaction, card_id: str, state: CardState) -> bool:
     """Take a card that holds credits to a final state other than claimed; False if it holds none."""
     guard = (SUPPORT_CARD.c.id == card_id, SUPPORT_CARD.c.state.in_(sorted(HOLDING)))
-    return tx.execute(sa.update(SUPPORT_CARD).where(*guard).values(state=state, frozen_by=None)).rowcount == 1
+    ended = {"state": state, "frozen_by": None, "frozen_before": None}
+    return tx.execute(sa.update(SUPPORT_CARD).where(*guard).values(**ended)).rowcount == 1
 
 
 def change(tx: Transaction, card_id: str, values: Mapping[str, Any]) -> None:
     """Change a card that the transaction has locked."""
     tx.execute(sa.update(SUPPORT_CARD).where(SUPPORT_CARD.c.id == card_id).values(**values))
+
+
+def freeze_for_dispute(tx: Transaction, order_id: str) -> None:
+    """Have a dispute freeze the cards of an order that hold credits, all of which the transaction has locked; who had
+    frozen one before is remembered.
+    """
+    holding = (SUPPORT_CARD.c.order_id == order_id, SUPPORT_CARD.c.state.in_(sorted(HOLDING)))
+    frozen = {"state": CardState.FROZEN, "frozen_before": SUPPORT_CARD.c.frozen_by, "frozen_by": FrozenBy.DISPUTE}
+    tx.execute(sa.update(SUPPORT_CARD).where(*holding).values(**frozen))
+
+
+def thaw_after_dispute(tx: Transaction, order_id: str) -> None:
+    """Undo that for those that are still frozen: each is as it was before."""
+    frozen = (SUPPORT_CARD.c.order_id == order_id, SUPPORT_CARD.c.frozen_by == FrozenBy.DISPUTE)
+    as_before = {
+        "state": sa.case((SUPPORT_CARD.c.frozen_before.is_(None), CardState.ISSUED), else_=CardState.FROZEN),
+        "frozen_by": SUPPORT_CARD.c.frozen_before,
+        "frozen_before": None,
+    }
+    tx.execute(sa.update(SUPPORT_CARD).where(*frozen).values(**as_before))
 
 
 def last_sequence(tx: Transaction, order_line_id: str) -> int:

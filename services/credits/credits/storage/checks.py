@@ -6,10 +6,20 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from chassis.persistence import Reader
-from credits.domain.cards import HOLDING, CardState
+from chassis.persistence import Reader, UtcDateTimeColumn
+from credits.domain.cards import HOLDING, CardState, FrozenBy
+from credits.domain.disputes import DisputeState
 from credits.storage.ledger import RETURNS
-from credits.storage.tables import CREDIT_HOLD, LEDGER_ACCOUNT, LEDGER_TRANSACTION, LOT_USE, POSTING, SUPPORT_CARD
+from credits.storage.tables import (
+    CREDIT_HOLD,
+    DISPUTED_ORDER,
+    LEDGER_ACCOUNT,
+    LEDGER_TRANSACTION,
+    LOT_USE,
+    POSTING,
+    REVERSED_ORDER,
+    SUPPORT_CARD,
+)
 
 _ZERO: sa.ColumnElement[int] = sa.literal(0)
 # PostgreSQL sums 64-bit integers as NUMERIC
@@ -47,6 +57,48 @@ def _breaks(
     subject: sa.ColumnElement[str], expected: sa.ColumnElement[int], found: sa.ColumnElement[int]
 ) -> sa.Select[str, int, int]:
     return sa.select(subject.label("subject"), expected.label("expected"), found.label("found"))
+
+
+# what could get away of an order whose payment is disputed, or was taken back for good
+_ORDERS_LOT = LEDGER_TRANSACTION.alias("orders_lot")
+_LOTS_LEFT = sa.func.coalesce(
+    sa.select(
+        sa.func.sum(
+            _ORDERS_LOT.c.amount
+            - sa.func.coalesce(
+                sa.select(sa.func.sum(LOT_USE.c.amount)).where(LOT_USE.c.lot_id == _ORDERS_LOT.c.id).scalar_subquery(),
+                0,
+            )
+        )
+    )
+    .where(
+        _ORDERS_LOT.c.order_id == DISPUTED_ORDER.c.order_id,
+        _ORDERS_LOT.c.destination_id.startswith("organization:"),
+        _ORDERS_LOT.c.kind.not_in(RETURNS),
+        sa.or_(
+            _ORDERS_LOT.c.expires_at.is_(None), _ORDERS_LOT.c.expires_at > sa.bindparam("now", type_=UtcDateTimeColumn)
+        ),
+    )
+    .correlate(DISPUTED_ORDER)
+    .scalar_subquery(),
+    0,
+)
+_TAKEN_WHOLE = sa.exists().where(REVERSED_ORDER.c.order_id == DISPUTED_ORDER.c.order_id)
+_ON_FREE_CARDS = sa.func.coalesce(
+    sa.select(sa.func.sum(SUPPORT_CARD.c.credits))
+    .where(
+        SUPPORT_CARD.c.order_id == DISPUTED_ORDER.c.order_id,
+        sa.or_(
+            SUPPORT_CARD.c.state == CardState.ISSUED,
+            sa.and_(SUPPORT_CARD.c.state == CardState.FROZEN, SUPPORT_CARD.c.frozen_by != FrozenBy.DISPUTE),
+            sa.and_(SUPPORT_CARD.c.state == CardState.FROZEN, DISPUTED_ORDER.c.state != DisputeState.OPEN),
+        ),
+    )
+    .correlate(DISPUTED_ORDER)
+    .scalar_subquery(),
+    0,
+)
+_FREE: sa.ColumnElement[int] = sa.cast(_LOTS_LEFT + _ON_FREE_CARDS, sa.BigInteger)
 
 
 #: By name of the rule, a query of every place where it is broken.
@@ -96,12 +148,23 @@ RULES: dict[str, sa.Select[str, int, int]] = {
         .group_by(CREDIT_HOLD.c.id)
         .having(_SUM != _HELD)
     ),
+    # a part that was lost leaves the rest
+    "disputed_order_has_nothing_unspent": (
+        _breaks(DISPUTED_ORDER.c.order_id, _ZERO, _FREE)
+        .where(
+            sa.or_(
+                DISPUTED_ORDER.c.state == DisputeState.OPEN,
+                sa.and_(DISPUTED_ORDER.c.state == DisputeState.LOST, _TAKEN_WHOLE),
+            )
+        )
+        .where(_FREE != 0)
+    ),
 }
 
 
 def find_breaks(reader: Reader, rule: str) -> list[dict[str, Any]]:
     """Where a rule is broken, as subject, expected, found; empty when all is well."""
-    return [dict(row) for row in reader.all(RULES[rule])]
+    return [dict(row) for row in reader.all(RULES[rule].params(now=reader.now))]
 
 
 def totals(reader: Reader) -> dict[str, int]:

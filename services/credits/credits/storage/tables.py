@@ -112,7 +112,8 @@ CREDIT_HOLD = sa.Table(
     sa.Index("credit_hold_held", "organization_id", sqlite_where=_HELD, postgresql_where=_HELD),
 )
 
-#: The orders whose credits were taken back for a refund, once each, with what became of all that they had brought.
+#: The orders all of whose credits were taken back, for a refund or (then the id is its) a lost dispute, once each,
+#: with what became of all that they had brought.
 REVERSED_ORDER = sa.Table(
     "reversed_order",
     METADATA,
@@ -137,6 +138,21 @@ REVERSED_PART = sa.Table(
     sa.Column("expired", sa.BigInteger, nullable=False),
     sa.Column("reversed_at", UtcDateTimeColumn, nullable=False),
     sa.Index("reversed_part_order", "order_id"),
+)
+
+#: The orders whose payment is or was disputed, with what was taken back because that was lost.
+DISPUTED_ORDER = sa.Table(
+    "disputed_order",
+    METADATA,
+    sa.Column("dispute_id", sa.String(64), primary_key=True),
+    sa.Column("order_id", sa.String(64), nullable=False, unique=True),
+    sa.Column("state", sa.String(10), nullable=False),
+    sa.Column("taken_back", sa.BigInteger, nullable=False),
+    sa.Column("noted_at", UtcDateTimeColumn, nullable=False),
+    sa.Column("closed_at", UtcDateTimeColumn),
+    sa.CheckConstraint("state IN ('open', 'won', 'lost')", name="disputed_order_state"),
+    sa.CheckConstraint("(state = 'open') = (closed_at IS NULL)", name="disputed_order_closed_at"),
+    sa.CheckConstraint("taken_back >= 0 AND (taken_back = 0 OR state = 'lost')", name="disputed_order_taken_back"),
 )
 
 #: The orders that were credited, once each, with what later events say about them.
@@ -186,6 +202,8 @@ SUPPORT_CARD = sa.Table(
     sa.Column("bound_mail_domain", sa.String(253)),
     # when to remind the buyer that it expires; null: not any more, or not at all
     sa.Column("remind_at", UtcDateTimeColumn),
+    # who had frozen it when a dispute froze it; null: nobody
+    sa.Column("frozen_before", sa.String(10)),
     sa.UniqueConstraint("number", name="support_card_number"),
     sa.UniqueConstraint("order_line_id", "sequence", name="support_card_unit"),
     sa.CheckConstraint(

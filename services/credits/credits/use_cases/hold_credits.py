@@ -109,7 +109,7 @@ def existing(hold: Row | None) -> Row:
 def view(tx: Transaction, hold: Row) -> dict[str, Any]:
     """A hold, and what the organisation can use beside it."""
     return {
-        **_facts(hold),
+        **facts(hold),
         "state": "held" if hold["settled_at"] is None else "settled",
         "balance": holdings.look(tx, hold["organization_id"]).balance,
     }
@@ -117,10 +117,11 @@ def view(tx: Transaction, hold: Row) -> dict[str, Any]:
 
 def emit_and_view(tx: Transaction, hold: Row, event_type: Any) -> dict[str, Any]:
     """The same, and tell whoever wants to know."""
-    tx.emit(event_type, _facts(hold))
+    tx.emit(event_type, facts(hold))
     return view(tx, hold)
 
 
-def _facts(hold: Row) -> dict[str, Any]:
+def facts(hold: Row) -> dict[str, Any]:
+    """A hold as events have it."""
     shown = ("id", "cause", "organization_id", "credits", "spent", "given_back")
     return {name: hold[name] for name in shown}

@@ -10,7 +10,7 @@ from marshmallow import Schema
 from chassis.identity import Identity
 from chassis.persistence import IdempotencyKeys, Transaction, request_hash
 from credits.bootstrap import App
-from credits.domain.cards import CardState
+from credits.domain.cards import CardState, FrozenBy
 from credits.storage import cards
 from credits.storage.cards import CardRow
 from credits.use_cases.replies import replayed
@@ -37,7 +37,7 @@ def change_card(
         wish: what is asked for beyond the card, for the key and the audit trail.
 
     Raises:
-        Refusal: `forbidden`; `not_found` for everybody but the issuer; what `change` raises;
+        Refusal: `forbidden`; `not_found` for everybody but the issuer; `card_disputed`; what `change` raises;
             `idempotency_key_reused`, `idempotency_key_in_flight`.
     """
     caller.require("buyer", "admin")
@@ -49,10 +49,24 @@ def change_card(
         card = cards.lock_issued(tx, card_id, caller.organization_id)
         if card is None:
             raise not_found("card")
+        refuse_disputed(card, tx)
         answer = change(tx, card)
         tx.audit(caller, f"card.{action}", card_id, caller.organization_id, **asked)
         keys.finish(idempotency_key, answered.dump(answer))
     return {**answer, "replayed": False}
+
+
+def refuse_disputed(card: Mapping[str, Any], tx: Transaction) -> None:
+    """Refuse to do anything with a card that a dispute has frozen.
+
+    Raises:
+        Refusal: `card_disputed`.
+    """
+    if card["frozen_by"] == FrozenBy.DISPUTE and state_of(card, tx.now) is CardState.FROZEN:
+        raise conflict(
+            "card_disputed",
+            "The payment for this card is disputed at the payer's bank: it stays as it is until that is decided.",
+        )
 
 
 def require_state(card: Mapping[str, Any], tx: Transaction, *states: CardState) -> CardState:

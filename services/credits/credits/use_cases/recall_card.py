@@ -14,6 +14,7 @@ from credits.domain.validity import expiry
 from credits.messages import CARD_RECALLED, Recalled
 from credits.storage import cards, ledger
 from credits.use_cases import holdings
+from credits.use_cases.own_cards import refuse_disputed
 from credits.use_cases.replies import replayed
 from credits.use_cases.views import card_ended, card_view, state_of
 from kernel.errors import Refusal, conflict, not_found
@@ -32,7 +33,8 @@ def recall_card(app: App, caller: Identity, *, idempotency_key: str, card_id: st
 
     Raises:
         Refusal: `forbidden`; `not_found` for everybody but the issuer; `card_claimed`, `card_recalled`,
-            `card_expired`, `card_split`; `card_frozen_by_staff`; `idempotency_key_reused`, `idempotency_key_in_flight`.
+            `card_expired`, `card_split`; `card_frozen_by_staff`, `card_disputed`; `idempotency_key_reused`,
+            `idempotency_key_in_flight`.
     """
     caller.require("buyer", "admin")
     with app.database.transaction() as tx:
@@ -49,6 +51,7 @@ def recall_card(app: App, caller: Identity, *, idempotency_key: str, card_id: st
 
 
 def _recall(tx: Transaction, caller: Identity, card: Mapping[str, Any]) -> dict[str, Any]:
+    refuse_disputed(card, tx)
     state = state_of(card, tx.now)
     if card["frozen_by"] == FrozenBy.STAFF and state is CardState.FROZEN:
         raise conflict("card_frozen_by_staff", "Our staff have frozen this card. Ask them.")

@@ -12,6 +12,7 @@ from credits.domain.holds import HeldLot, divide
 from credits.domain.validity import expiry
 from credits.messages import HOLD_GIVEN_BACK, HOLD_SETTLED
 from credits.storage import holds, ledger
+from credits.use_cases.disputed_credits import hold_what_came_back
 from credits.use_cases.hold_credits import check_caller, emit_and_view, existing, view
 from kernel.errors import conflict
 
@@ -60,10 +61,13 @@ def _settle(tx: Transaction, hold: Row, spent: int) -> None:
         )  # fmt: skip
         ledger.return_to_lots(tx, posted, returned)
         _lapse(tx, hold, account, lots, returned)
+        hold_what_came_back(tx, hold["organization_id"], f"release:{hold['cause']}", lots, returned)
 
 
 def _lapse(tx: Transaction, hold: Row, account: str, lots: Sequence[HeldLot], returned: Mapping[str, int]) -> None:
-    """Take off what came back to lots of an order that was refunded meanwhile: its money is with the buyer."""
+    """Take off what came back to lots of an order that was refunded meanwhile, or whose dispute was lost: its money is
+    with the buyer.
+    """
     refunded = _refunded(tx, lots)
     for each in lots:
         amount = returned.get(each.lot.id)
@@ -117,6 +121,7 @@ def _give_back(app: App, tx: Transaction, hold: Row, memo: str) -> int:
             amount=sum(in_time.values()), memo=memo,
         )  # fmt: skip
         ledger.return_to_lots(tx, posted, in_time)
+        hold_what_came_back(tx, hold["organization_id"], f"give_back:{hold['cause']}", due, in_time)
     for free in (False, True):
         late = sum(each.lot.left for each in due if each.is_due(tx.now) and each.lot.free is free)
         if late:
