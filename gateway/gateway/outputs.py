@@ -154,6 +154,8 @@ class Entitlement(Schema):
     name = _TEXT(required=True)
     quantity = _NUMBER(required=True)
     bound_at = _WHEN(required=True)
+    starts_on = _maybe(fields.Date, metadata={"description": "The first day of a contract, in UTC"})
+    ends_on = _maybe(fields.Date, metadata={"description": "The last one; null: without an end"})
 
 
 class DeploymentRecord(Deployment):
@@ -183,6 +185,11 @@ class Product(Schema):
     needs_deployment = fields.Boolean(required=True)
     needs_contract = fields.Boolean(required=True)
     max_quantity = _NUMBER(required=True)
+    term_months = _NUMBER(allow_none=True, metadata={"description": "Of a contract: for how long it runs"})
+    credits_valid_days = _NUMBER(
+        allow_none=True,
+        metadata={"description": "For how long its credits can be used; 0 for ever, null as the store has it"},
+    )
     price = money(required=True)
     prices = fields.List(money(), required=True)
     active = fields.Boolean(required=True)
@@ -962,6 +969,8 @@ class BoundContract(Schema):
     sku = _TEXT(required=True)
     name = _TEXT(required=True)
     bound_at = _WHEN(required=True)
+    starts_on = _maybe(fields.Date)
+    ends_on = _maybe(fields.Date, metadata={"description": "The last day, in UTC; null: without an end"})
 
 
 class Preflight(Schema):

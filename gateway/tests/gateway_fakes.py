@@ -124,6 +124,7 @@ DEPLOYMENT = {
 PRODUCT = {
     "sku": "CREDITS-120", "name": "120 credits", "description": "Two hours", "category": "hourly",
     "kind": "credit_pack", "credits": 120, "needs_deployment": False, "needs_contract": True, "max_quantity": 10,
+    "term_months": None, "credits_valid_days": 365,
     "price": usd(12000), "prices": [usd(12000)], "active": True,
 }  # fmt: skip
 API_KEY = {

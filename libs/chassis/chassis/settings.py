@@ -41,16 +41,6 @@ class Environment:
             return default
         return int(value)
 
-    def integers(self, name: str, minimum: int = 1) -> dict[str, int]:
-        """A variable as whole numbers with names, ``CREDITS-120=365,CREDITS-600=730``; none where it is missing."""
-        pairs = [pair.rpartition("=") for pair in self._values.get(name, "").split(",") if pair.strip()]
-        found = {key.strip(): value.strip() for key, _, value in pairs}
-        wrong = [f"{key}={value}" for key, value in found.items() if not (key and value.isdigit())]
-        if wrong or any(int(value) < minimum for value in found.values()):
-            self._problems.append(f"{name} is not of the form NAME=NUMBER,NAME=NUMBER, numbers at least {minimum}")
-            return {}
-        return {key: int(value) for key, value in found.items()}
-
     def key(self, name: str) -> str:
         """A 32-byte key as 64 hexadecimal digits. A default or well-known one does not exist."""
         value = self.text(name)

@@ -354,6 +354,9 @@ class BoundContract(TolerantSchema):
     sku = fields.String(required=True)
     name = fields.String(required=True)
     bound_at = UtcDateTime(required=True)
+    #: The first and the last day, in UTC; null: from the beginning on, without an end.
+    starts_on = fields.Date(required=True, allow_none=True)
+    ends_on = fields.Date(required=True, allow_none=True)
 
 
 class Coverage(TolerantSchema):
@@ -373,6 +376,9 @@ class Entitlement(TolerantSchema):
     name = fields.String(required=True)
     quantity = StrictInteger(required=True)
     bound_at = UtcDateTime(required=True)
+    #: The first and the last day of a contract, in UTC; null: without an end.
+    starts_on = fields.Date(required=True, allow_none=True)
+    ends_on = fields.Date(required=True, allow_none=True)
 
 
 class DeploymentRecord(Deployment):
@@ -471,6 +477,7 @@ class PaidLine(TolerantSchema):
     kind = fields.String(required=True)
     quantity = StrictInteger(required=True, validate=validate.Range(min=1))
     deployment_id = fields.String(load_default=None, allow_none=True)
+    term_months = StrictInteger(load_default=None, allow_none=True, validate=validate.Range(min=1))
 
 
 class OrderPaid(TolerantSchema):
@@ -656,7 +663,15 @@ RPC_EXAMPLES: dict[str, dict[str, Any]] = {
         "request": {"id": "14181336"},
         "reply": {
             "deployment": _DEPLOYMENT,
-            "contracts": [{"sku": "CONTRACT-1Y", "name": "Support contract", "bound_at": "2026-11-22T12:00:00.000Z"}],
+            "contracts": [
+                {
+                    "sku": "CONTRACT-1Y",
+                    "name": "Support contract",
+                    "bound_at": "2026-11-22T12:00:00.000Z",
+                    "starts_on": "2026-11-22",
+                    "ends_on": "2027-11-21",
+                }
+            ],
         },
     },
     "get_deployment": {
@@ -672,6 +687,8 @@ RPC_EXAMPLES: dict[str, dict[str, Any]] = {
                     "name": "Support contract, 1 year",
                     "quantity": 1,
                     "bound_at": "2026-11-22T12:00:00.000Z",
+                    "starts_on": "2026-11-22",
+                    "ends_on": "2027-11-21",
                 }
             ],
         },

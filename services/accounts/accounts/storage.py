@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -205,6 +205,9 @@ ENTITLEMENT = sa.Table(
     sa.Column("name", sa.String(200), nullable=False),
     sa.Column("quantity", sa.Integer, nullable=False),
     sa.Column("bound_at", UtcDateTimeColumn, nullable=False),
+    sa.Column("starts_on", sa.Date),  # the first and the last day of a contract; none: from then on, without an end
+    sa.Column("ends_on", sa.Date),
+    sa.CheckConstraint("ends_on >= starts_on", name="entitlement_term"),
     _one_of("kind", ("contract", "licence"), "entitlement_kind"),
     sa.CheckConstraint("quantity > 0", name="entitlement_quantity"),
 )
@@ -462,6 +465,20 @@ def change_deployment(transaction: Transaction, deployment_id: str, values: Mapp
     transaction.execute(sa.update(DEPLOYMENT).where(DEPLOYMENT.c.id == deployment_id).values(**values))
 
 
+def lock_term(transaction: Transaction, deployment_id: str, sku: str) -> date | None:
+    """The last day for which a contract of a product is bound to a deployment; None if there is none with an end.
+
+    Nobody else binds to the deployment until the transaction ends.
+    """
+    deployment(transaction, deployment_id, lock=True)
+    last_day: date | None = transaction.scalar(
+        sa.select(sa.func.max(ENTITLEMENT.c.ends_on)).where(
+            ENTITLEMENT.c.deployment_id == deployment_id, ENTITLEMENT.c.sku == sku, ENTITLEMENT.c.kind == "contract"
+        )
+    )
+    return last_day
+
+
 def entitlements(reader: Reader, deployment_id: str) -> Sequence[Row]:
     """What is bound to a deployment, oldest first."""
     select = sa.select(ENTITLEMENT).where(ENTITLEMENT.c.deployment_id == deployment_id)
@@ -553,8 +570,10 @@ def page_of_entitlements(reader: Reader, limit: int, cursor: str | None) -> tupl
 
 def contracts_of(reader: Reader, deployment_id: str) -> Sequence[Row]:
     """The contracts that are bound to a deployment, oldest first."""
-    columns = (ENTITLEMENT.c.sku, ENTITLEMENT.c.name, ENTITLEMENT.c.bound_at)
-    select = sa.select(*columns).where(ENTITLEMENT.c.deployment_id == deployment_id, ENTITLEMENT.c.kind == "contract")
+    columns = ("sku", "name", "bound_at", "starts_on", "ends_on")
+    select = sa.select(*(ENTITLEMENT.c[name] for name in columns)).where(
+        ENTITLEMENT.c.deployment_id == deployment_id, ENTITLEMENT.c.kind == "contract"
+    )
     return reader.all(select.order_by(ENTITLEMENT.c.bound_at, ENTITLEMENT.c.order_line_id))
 
 

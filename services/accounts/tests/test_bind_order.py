@@ -8,6 +8,7 @@ import sqlalchemy as sa
 
 from accounts import storage
 from accounts.domain.deployments import State
+from accounts.domain.terms import term
 from accounts.messages import OrderPaid
 from accounts.use_cases.bind_order import bind_orders
 from accounts.use_cases.order_facts import order_facts
@@ -34,9 +35,10 @@ MIXED = (
 )
 
 
-def _paid(*lines, event_id: str | None = None, organization_id: str = "org_acme"):
+def _paid(*lines, event_id: str | None = None, organization_id: str = "org_acme", number: int = 1):
     data = {
-        "order_id": "ord_1", "number": "1", "organization": {"id": organization_id, "name": "A"}, "lines": list(lines),
+        "order_id": f"ord_{number}", "number": "1", "organization": {"id": organization_id, "name": "A"},
+        "lines": list(lines),
     }  # fmt: skip
     return make_event(PAID, OrderPaid().load(data), event_id=event_id, consumer="accounts")
 
@@ -62,11 +64,49 @@ def test_contracts_and_licences_are_bound_and_cart_is_told(stocked) -> None:
         {
             "order_line_id": f"oln_{kind}", "order_id": "ord_1", "organization_id": "org_acme",
             "deployment_id": "14181336", "kind": kind, "sku": kind.upper(), "name": kind, "quantity": 2,
-            "bound_at": stocked.clock.now(),
+            "bound_at": stocked.clock.now(), **term,
         }
-        for kind in ("contract", "licence")
+        for kind, term in (
+            ("contract", {"starts_on": date(2026, 11, 22), "ends_on": date(2028, 11, 21)}),  # two pieces: two years
+            ("licence", {"starts_on": None, "ends_on": None}),
+        )
     ]  # fmt: skip
     assert emitted(stocked.app.database) == [BOUND]
+
+
+def _contract(number: int, **more):
+    return _paid(
+        _line(f"oln_{number}", "contract", "14181336", **{"quantity": 1, "term_months": 1, **more}), number=number
+    )
+
+
+def _terms(world) -> list[tuple[str, str]]:
+    return [(f"{row['starts_on']:%m-%d}", f"{row['ends_on']:%m-%d}") for row in _bound(world)]
+
+
+def test_a_renewal_begins_when_what_runs_ends_and_another_product_at_once(stocked) -> None:
+    for number, more in enumerate(({}, {}, {"sku": "PREMIUM"})):
+        bind_orders(stocked.app, [_contract(number, **more)])
+    bind_orders(stocked.app, [_contract(0)])  # known already
+    assert _terms(stocked) == [("11-22", "12-21"), ("12-22", "01-21"), ("11-22", "12-21")]
+    stocked.clock.advance(days=90)
+    bind_orders(stocked.app, [_contract(3)])  # after a gap, which nobody pays for
+    assert _terms(stocked)[-1] == ("02-20", "03-19")
+
+
+def test_renewals_at_once_run_one_after_the_other(stocked) -> None:
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(lambda number: bind_orders(stocked.app, [_contract(number)]), range(4)))
+    assert sorted(_terms(stocked)) == [("01-22", "02-21"), ("02-22", "03-21"), ("11-22", "12-21"), ("12-22", "01-21")]
+
+
+@pytest.mark.parametrize(
+    ("today", "months", "last"),
+    [("2026-01-31", 1, "2026-02-27"), ("2028-02-29", 12, "2029-02-27"), ("2026-11-22", 12, "2027-11-21"),
+     ("2026-12-01", 1, "2026-12-31"), ("2026-10-31", 120, "2036-10-30")],
+)  # fmt: skip
+def test_the_last_day_of_a_term(today: str, months: int, last: str) -> None:
+    assert term(date.fromisoformat(today), None, months)[1] == date.fromisoformat(last)
 
 
 def test_an_order_without_such_lines_is_passed_over(stocked) -> None:

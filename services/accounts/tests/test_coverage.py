@@ -1,6 +1,6 @@
 """Which support a deployment has."""
 
-from datetime import date
+from datetime import date, timedelta
 
 import pytest
 
@@ -35,7 +35,13 @@ def test_a_deployment_is_covered_by_the_contracts_that_are_bound_to_it(world_on_
     covered = get_coverage(world.app, world.buyer, id="14181336")
 
     assert (covered["deployment"]["id"], covered["deployment"]["state"]) == ("14181336", "active")
-    assert covered["contracts"] == [{"sku": "CONTRACT", "name": "A contract", "bound_at": world.clock.now()}]
+    today = world.clock.now().date()
+    assert covered["contracts"] == [
+        {
+            "sku": "CONTRACT", "name": "A contract", "bound_at": world.clock.now(), "starts_on": today,
+            "ends_on": today.replace(year=today.year + 1) - timedelta(days=1),
+        }
+    ]  # fmt: skip
     retired = get_coverage(world.app, world.buyer, id="20000000")
     assert (retired["deployment"]["state"], retired["contracts"]) == ("retired", [])
     for caller, deployment_id in ((world.stranger, "14181336"), (world.buyer, "999")):

@@ -594,6 +594,9 @@ class _PaidLine(RequestSchema):
     deployment_id = fields.String(required=True, allow_none=True)
     credit_destination = fields.String(required=True, allow_none=True)
     tax = money()
+    #: Of a contract; and how long its credits can be used: 0 for ever, null as the store has it.
+    term_months = StrictInteger(allow_none=True)
+    credits_valid_days = StrictInteger(allow_none=True)
 
 
 class _PaidWith(RequestSchema):
@@ -739,6 +742,7 @@ _PAID_LINE: dict[str, Any] = {
     "quantity": 2, "unit_price": _usd(12000), "total": _usd(24000), "credits": 120, "deployment_id": None,
     "credit_destination": "support_card", "tax": _usd(0),
 }  # fmt: skip
+_SOLD_LINE = {**_PAID_LINE, "term_months": None, "credits_valid_days": 365}
 _CARD = {"brand": "visa", "last4": "4242"}
 
 ORDER_PAID = EventType(
@@ -750,7 +754,7 @@ ORDER_PAID = EventType(
         "paid_at": "2026-11-22T12:00:00.000Z",
         "organization": {"id": "org_acme", "name": "Acme"},
         "buyer": {"user_id": "usr_ada", "email": "ada@acme.example", "name": "Ada Buyer", "language": "en"},
-        "lines": [_PAID_LINE],
+        "lines": [_SOLD_LINE],
         "totals": _TOTALS,
         "payment": {"method": "card", "card": _CARD},
         "purchase_order_number": "PO-77",
@@ -810,7 +814,7 @@ ORDER_BILLED = EventType(
         "billed_at": "2026-11-22T11:59:59.500Z",
         "organization": {"id": "org_acme", "name": "Acme"},
         "buyer": {"user_id": "usr_ada", "email": "ada@acme.example", "name": "Ada Buyer", "language": "en"},
-        "lines": [_PAID_LINE],
+        "lines": [_SOLD_LINE],
         "totals": _TOTALS,
         "payment": {"method": "wire", "reference": "RF84PC2026000123", "due_on": "2026-12-06"},
         "purchase_order_number": "PO-77",
@@ -867,6 +871,8 @@ class PricedProduct(TolerantSchema):
     needs_deployment = fields.Boolean(required=True)
     max_quantity = StrictInteger(required=True)
     unit_price = money(required=True)
+    term_months = StrictInteger(load_default=None, allow_none=True)
+    credits_valid_days = StrictInteger(load_default=None, allow_none=True)
 
 
 class TaxRate(TolerantSchema):

@@ -235,6 +235,9 @@ ORDER_LINE = sa.Table(
     sa.Column("awaits_credits", sa.Boolean, nullable=False),
     sa.Column("awaits_binding", sa.Boolean, nullable=False),
     sa.Column("tax_minor", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("term_months", sa.Integer),
+    sa.Column("credits_valid_days", sa.Integer),
+    sa.CheckConstraint("term_months > 0 AND credits_valid_days >= 0", name="order_line_terms"),
     sa.UniqueConstraint("order_id", "position", name="order_line_position"),
     sa.CheckConstraint("quantity > 0", name="order_line_quantity"),
     sa.CheckConstraint(

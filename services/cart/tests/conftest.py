@@ -61,7 +61,8 @@ def address(country: str) -> dict[str, Any]:
 def _product(sku: str, kind: str, price: int, credits: int = 0, needs_deployment: bool = False) -> dict[str, Any]:
     return {
         "sku": sku, "name": f"The {sku}", "kind": kind, "credits": credits, "needs_deployment": needs_deployment,
-        "max_quantity": 10, "unit_price": usd(price),
+        "max_quantity": 10, "unit_price": usd(price), "term_months": 24 if kind == "contract" else None,
+        "credits_valid_days": 90 if credits else None,
     }  # fmt: skip
 
 

@@ -61,6 +61,7 @@ def test_customers_are_refused(shop: Any, role: str) -> None:
 
 def test_paid_orders_are_told_again_as_their_events_told_them(shop_on_both: Any) -> None:
     shop = shop_on_both
+    shop.add("CONTRACT", 1, deployment_id="dep_one", credit_destination="organization")
     shop.add("BOX", 1)
     paid = shop.place()["order"]
     shop.add("BOX", 1)
@@ -72,6 +73,8 @@ def test_paid_orders_are_told_again_as_their_events_told_them(shop_on_both: Any)
     told = dump_checked(messages.PaidOrders(), paid_orders(shop.app, None, order_ids=[*ids, "ord_unknown"]))
     assert told == {"items": [event]}
     assert event["order_id"] == paid["id"]
+    terms = {line["sku"]: (line["term_months"], line["credits_valid_days"]) for line in event["lines"]}
+    assert terms == {"CONTRACT": (24, 90), "BOX": (None, None)}
     assert paid_orders(shop.app, STAFF, order_ids=ids) == told
     with pytest.raises(Refusal):
         paid_orders(shop.app, identity(), order_ids=ids)

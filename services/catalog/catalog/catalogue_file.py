@@ -16,7 +16,18 @@ import yaml
 from marshmallow import ValidationError, fields, validate
 
 from catalog.domain import rules
-from catalog.domain.catalogue import COUNTRY, MAX_CREDITS, MAX_QUANTITY, SKU, SLUG, STATE, Problem, ProductKind
+from catalog.domain.catalogue import (
+    COUNTRY,
+    MAX_CREDITS,
+    MAX_QUANTITY,
+    MAX_TERM_MONTHS,
+    MAX_VALID_DAYS,
+    SKU,
+    SLUG,
+    STATE,
+    Problem,
+    ProductKind,
+)
 from chassis.messages import PlainString, RequestSchema, StrictInteger, UtcDateTime, field_errors
 from kernel.money import MINOR_DIGITS
 
@@ -103,6 +114,10 @@ class ProductEntry(RequestSchema):
     credits = StrictInteger(load_default=0, validate=validate.Range(min=0, max=MAX_CREDITS))
     needs_deployment = StrictBoolean(load_default=False)
     needs_contract = StrictBoolean(load_default=False)
+    term_months = StrictInteger(load_default=None, allow_none=True, validate=validate.Range(min=1, max=MAX_TERM_MONTHS))
+    credits_valid_days = StrictInteger(
+        load_default=None, allow_none=True, validate=validate.Range(min=0, max=MAX_VALID_DAYS)
+    )
     max_quantity = StrictInteger(load_default=100, validate=validate.Range(min=1, max=MAX_QUANTITY))
     active = StrictBoolean(load_default=True)
     prices = Entries(fields.Nested(PriceEntry), required=True, validate=validate.Length(min=1))

@@ -52,6 +52,10 @@ class Product(RequestSchema):
     needs_deployment = fields.Boolean(required=True)
     needs_contract = fields.Boolean(required=True)
     max_quantity = StrictInteger(required=True)
+    #: Of a contract: for how long it runs.
+    term_months = StrictInteger(required=True, allow_none=True)
+    #: For how long its credits can be used; 0: for ever; null: as the store has it.
+    credits_valid_days = StrictInteger(required=True, allow_none=True)
     price = money(required=True)
     prices = fields.List(money(), required=True)
     active = fields.Boolean(required=True)
@@ -94,6 +98,8 @@ class PricedLine(RequestSchema):
     credits = StrictInteger(required=True)
     needs_deployment = fields.Boolean(required=True)
     max_quantity = StrictInteger(required=True)
+    term_months = StrictInteger(required=True, allow_none=True)
+    credits_valid_days = StrictInteger(required=True, allow_none=True)
     unit_price = money(required=True)
 
 
@@ -139,6 +145,8 @@ _PRODUCT: dict[str, Any] = {
     "needs_deployment": False,
     "needs_contract": True,
     "max_quantity": 100,
+    "term_months": None,
+    "credits_valid_days": 365,
     "price": {"amount_minor": 24000, "currency": "USD"},
     "prices": [{"amount_minor": 22200, "currency": "EUR"}, {"amount_minor": 24000, "currency": "USD"}],
     "active": True,
@@ -174,6 +182,8 @@ RPC_EXAMPLES: dict[str, dict[str, Any]] = {
                     "credits": 120,
                     "needs_deployment": False,
                     "max_quantity": 100,
+                    "term_months": None,
+                    "credits_valid_days": 365,
                     "unit_price": {"amount_minor": 24000, "currency": "USD"},
                 }
             ],

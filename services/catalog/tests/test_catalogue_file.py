@@ -100,6 +100,12 @@ MISTAKES = {
     "contract that needs a contract": (
         "kind: hardware", "kind: contract\n    needs_deployment: true\n    needs_contract: true",
         29, "products.1.needs_contract", "needs no contract"),
+    "term of a pack": (
+        "credits: 120", "credits: 120\n    term_months: 12", 17, "products.0.term_months", "has no term"),
+    "term of none": ("kind: hardware", "kind: contract\n    needs_deployment: true\n    term_months: 0",
+                     29, "products.1.term_months", "greater than or equal"),
+    "validity of no credits": ("kind: hardware", "kind: hardware\n    credits_valid_days: 30",
+                               28, "products.1.credits_valid_days", "brings no credits"),
     "quantity of none": ("max_quantity: 10", "max_quantity: 0", 17, "products.0.max_quantity", "greater than or equal"),
     "huge quantity": ("max_quantity: 10", "max_quantity: 1001", 17, "products.0.max_quantity", "less than or equal"),
     "no moment": ("2026-11-01T00:00:00Z", "soon", 32, "terms.0.published_at", "Not a valid"),

@@ -217,6 +217,8 @@ def test_imports_at_once_wait_for_each_other(app: App, sound: str) -> None:
         (storage.PRICE, {"amount_minor": -1}),
         (storage.PRODUCT, {"credits": -1}),
         (storage.PRODUCT, {"max_quantity": 0}),
+        (storage.PRODUCT, {"term_months": 0}),
+        (storage.PRODUCT, {"credits_valid_days": -1}),
         (storage.PRODUCT, {"kind": "gift"}),
         (storage.PRODUCT, {"category": "toys"}),
     ],

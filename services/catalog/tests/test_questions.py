@@ -92,6 +92,20 @@ def test_a_product_is_shown_with_all_its_prices(demo: App) -> None:
     assert in_pounds["price"]["currency"] == "EUR"
 
 
+def test_a_contract_says_for_how_long_it_runs_and_a_pack_for_how_long_its_credits_are_good(
+    app: App, sound: str
+) -> None:
+    changed = sound.replace("    credits: 120\n", "    credits: 120\n    credits_valid_days: 90\n")
+    changed = changed.replace("kind: hardware", "kind: contract\n    needs_deployment: true")
+    import_catalogue(app, changed)
+    pack, contract = get_product(app, sku="PACK"), get_product(app, sku="BOX")
+    assert (pack["term_months"], pack["credits_valid_days"]) == (None, 90)
+    assert (contract["term_months"], contract["credits_valid_days"]) == (12, None)
+    import_catalogue(app, changed.replace("kind: contract\n", "kind: contract\n    term_months: 36\n"))
+    [line] = price_lines(app, skus=["BOX"], currency="USD")["items"]
+    assert (line["term_months"], line["credits_valid_days"]) == (36, None)
+
+
 def test_an_unknown_product_is_not_found(demo: App) -> None:
     with pytest.raises(Refusal) as refused:
         get_product(demo, sku="hourly-120")
@@ -105,9 +119,11 @@ def test_lines_are_priced_in_one_statement(demo: App) -> None:
     assert answer == {
         "items": [
             {"sku": "HOURLY-120", "name": "Hourly support, 120 credits", "kind": "credit_pack", "credits": 120,
-             "needs_deployment": False, "max_quantity": 100, "unit_price": {"amount_minor": 22200, "currency": "EUR"}},
+             "needs_deployment": False, "max_quantity": 100, "term_months": None, "credits_valid_days": None,
+             "unit_price": {"amount_minor": 22200, "currency": "EUR"}},
             {"sku": "LICENCE-BACKUP", "name": "Backup licence", "kind": "licence", "credits": 0,
-             "needs_deployment": True, "max_quantity": 10, "unit_price": {"amount_minor": 38900, "currency": "EUR"}},
+             "needs_deployment": True, "max_quantity": 10, "term_months": None, "credits_valid_days": None,
+             "unit_price": {"amount_minor": 38900, "currency": "EUR"}},
         ],
         "terms_version": "2026-11",
     }  # fmt: skip

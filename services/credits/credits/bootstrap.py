@@ -9,7 +9,6 @@ from chassis.persistence import Database, Throttle
 from chassis.sealing import Opener, Sealer
 from chassis.service import Runtime
 from credits import settings
-from credits.domain.validity import CreditValidity
 from credits.storage.tables import FAILURE
 
 
@@ -24,7 +23,7 @@ class App:
         code_pepper: the HMAC key under which claim codes are kept.
         card_validity: from the issue of a card to its expiry; None: cards do not expire.
         card_reminder: how long before its expiry the buyer of an unclaimed card is reminded; None: not at all.
-        credit_validity: for how long credits can be used once an organisation has them.
+        credits_valid_days: how long credits can be used whose product does not say it; 0: for ever.
         throttle: counts claims and previews that were refused.
     """
 
@@ -34,7 +33,7 @@ class App:
     code_pepper: bytes = field(repr=False)
     card_validity: timedelta | None
     card_reminder: timedelta | None
-    credit_validity: CreditValidity
+    credits_valid_days: int
     throttle: Throttle
 
 
@@ -52,6 +51,6 @@ def bootstrap(runtime: Runtime) -> App:
         code_pepper=found.code_pepper,
         card_validity=found.card_validity,
         card_reminder=found.card_reminder,
-        credit_validity=found.credit_validity,
+        credits_valid_days=found.credits_valid_days,
         throttle=Throttle(FAILURE, found.claim_failures),
     )

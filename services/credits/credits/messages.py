@@ -638,6 +638,7 @@ class PaidLine(TolerantSchema):
     quantity = StrictInteger(required=True, validate=validate.Range(min=1))
     credits = StrictInteger(required=True, validate=validate.Range(min=0))
     credit_destination = _string(allow_none=True, validate=validate.OneOf([ORGANIZATION, SUPPORT_CARD]))
+    credits_valid_days = StrictInteger(load_default=None, allow_none=True, validate=validate.Range(min=0))
 
     @validates_schema
     def _credits_need_a_destination(self, data: dict[str, Any], **_kwargs: Any) -> None:

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from chassis.settings import Environment
-from credits.domain.validity import CreditValidity
 
 
 @dataclass(frozen=True)
@@ -19,7 +18,7 @@ class Settings:
         code_pepper: the HMAC key under which claim codes are kept. Changing it makes every unclaimed card unclaimable.
         card_validity: from the issue of a card to its expiry; None: cards do not expire.
         card_reminder: how long before its expiry the buyer of an unclaimed card is reminded; None: not at all.
-        credit_validity: for how long credits can be used once an organisation has them.
+        credits_valid_days: how long credits can be used whose product does not say it; 0: for ever.
         claim_failures: refused claims and previews of an organisation or an address in ten minutes; the next must wait.
     """
 
@@ -28,7 +27,7 @@ class Settings:
     code_pepper: bytes = field(repr=False)
     card_validity: timedelta | None
     card_reminder: timedelta | None
-    credit_validity: CreditValidity
+    credits_valid_days: int
     claim_failures: int = 10
 
 
@@ -43,10 +42,7 @@ def read(environment: Environment) -> Settings:
     pepper = environment.key("CREDITS_CODE_PEPPER")
     days = environment.integer("CREDITS_CARD_VALID_DAYS", 365, minimum=0)
     reminder_days = environment.integer("CREDITS_CARD_REMINDER_DAYS", 30, minimum=0)
-    credit_validity = CreditValidity(
-        environment.integer("CREDITS_VALID_DAYS", 0, minimum=0),
-        environment.integers("CREDITS_VALID_DAYS_OF_PRODUCTS", minimum=0),
-    )
+    credits_valid_days = environment.integer("CREDITS_VALID_DAYS", 0, minimum=0)
     claim_failures = environment.integer("CREDITS_CLAIM_FAILURES", 10)
     environment.check()
     return Settings(
@@ -55,6 +51,6 @@ def read(environment: Environment) -> Settings:
         code_pepper=bytes.fromhex(pepper),
         card_validity=timedelta(days=days) if days > 0 else None,
         card_reminder=timedelta(days=reminder_days) if reminder_days > 0 else None,
-        credit_validity=credit_validity,
+        credits_valid_days=credits_valid_days,
         claim_failures=claim_failures,
     )

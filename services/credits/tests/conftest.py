@@ -17,7 +17,6 @@ from chassis.persistence import Database, Throttle
 from chassis.sealing import Opener, Sealer, new_key
 from chassis.testing import FixedClock, emitted, identity, make_event, sqlite_database
 from credits.bootstrap import App
-from credits.domain.validity import CreditValidity
 from credits.messages import OrderPaid
 from credits.storage.tables import FAILURE, SUPPORT_CARD
 from credits.use_cases.adjust_credits import adjust_credits
@@ -70,7 +69,7 @@ class Desk:
         self.app = App(
             database=database, opener=own, sealer=Sealer(mails.public_key), code_pepper=bytes.fromhex(new_key()),
             card_validity=timedelta(days=365), card_reminder=timedelta(days=30),
-            credit_validity=CreditValidity(), throttle=Throttle(FAILURE, failures),
+            credits_valid_days=0, throttle=Throttle(FAILURE, failures),
         )  # fmt: skip
         self._keys = itertools.count(1)
 
@@ -201,7 +200,7 @@ def line(
     """A line of a paid order."""
     values = {
         "id": line_id, "sku": f"PACK-{credits}", "name": f"{credits} credits", "quantity": quantity,
-        "credits": credits, "credit_destination": to, "deployment_id": None,
+        "credits": credits, "credit_destination": to, "deployment_id": None, "credits_valid_days": None,
     }  # fmt: skip
     return {**values, **more}
 

@@ -11,7 +11,6 @@ import sqlalchemy as sa
 from chassis.testing import identity
 from credits.domain.drawing import Lot
 from credits.domain.holds import HeldLot, divide
-from credits.domain.validity import CreditValidity
 from credits.storage import ledger
 from credits.storage.tables import CREDIT_HOLD, LEDGER_TRANSACTION, LOT_USE
 from credits.use_cases.expire_credits import expire_credits
@@ -190,7 +189,7 @@ def test_a_hold_outlives_the_time_of_its_credits_but_what_it_returns_does_not(de
 
 
 def test_given_back_after_their_time_they_come_anew(desk, clock):
-    desk.app.credit_validity = CreditValidity(days=30)
+    desk.app.credits_valid_days = 30
     desk.grant(50, expires_at=clock.now() + timedelta(days=1))
     desk.adjust(100)
     hold(desk, 60)

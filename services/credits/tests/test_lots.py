@@ -10,7 +10,6 @@ import sqlalchemy as sa
 
 from chassis.testing import identity
 from credits.domain.drawing import Lot, spending_order
-from credits.domain.validity import CreditValidity
 from credits.storage import ledger
 from credits.storage.tables import LOT_USE
 from credits.use_cases.expire_credits import expire_credits
@@ -64,8 +63,12 @@ def test_the_order_of_spending(desk):
 
 
 def test_what_expires_first_is_spent_first_then_what_was_free_then_the_oldest(desk, line):
-    desk.app.credit_validity = CreditValidity(of_product={"PACK-50": 30, "PACK-20": 60})
-    desk.pay(line("lin_a", credits=100), line("lin_b", credits=20), line("lin_c", credits=50))
+    desk.app.credits_valid_days = 90
+    desk.pay(
+        line("lin_a", credits=100, credits_valid_days=0), line("lin_b", credits=20, credits_valid_days=60),
+        line("lin_c", credits=50, credits_valid_days=30),
+    )  # fmt: skip
+    desk.app.credits_valid_days = 0
     desk.grant(10)
     desk.grant(5, expires_at=desk.clock.now() + timedelta(days=30))
     assert expiries(desk) == [(30, 55), (60, 20), (None, 110)]
@@ -79,8 +82,7 @@ def test_what_expires_first_is_spent_first_then_what_was_free_then_the_oldest(de
 
 
 def test_what_has_expired_is_not_spent_before_or_after_the_sweep(desk, line):
-    desk.app.credit_validity = CreditValidity(of_product={"PACK-50": 30})
-    desk.pay(line("lin_a", credits=100), line("lin_b", credits=50))
+    desk.pay(line("lin_a", credits=100), line("lin_b", credits=50, credits_valid_days=30))
     desk.spend(20)
     desk.clock.advance(days=30)
     assert (desk.balance(), expiries(desk)) == (100, [(None, 100)])
@@ -96,7 +98,7 @@ def test_what_has_expired_is_not_spent_before_or_after_the_sweep(desk, line):
 
 
 def test_the_sweep_posts_an_expiry_once(desk, line):
-    desk.app.credit_validity = CreditValidity(days=30)
+    desk.app.credits_valid_days = 30
     desk.pay(line("lin_a", credits=100), line("lin_b", credits=50))
     _, number, code = desk.buy_card(order_id="ord_2")
     desk.claim(number, code)
@@ -112,10 +114,10 @@ def test_the_sweep_posts_an_expiry_once(desk, line):
 
 
 def test_the_days_of_a_card_count_from_its_claim_as_they_were_when_it_was_issued(desk):
-    desk.app.credit_validity = CreditValidity(of_product={"PACK-300": 30})
+    desk.app.credits_valid_days = 30
     _, number, code = desk.buy_card()
     recalled, _, _ = desk.buy_card(order_id="ord_2")
-    desk.app.credit_validity = CreditValidity()
+    desk.app.credits_valid_days = 0
     desk.clock.advance(days=100)
     desk.claim(number, code, caller=desk.acme)
     desk.recall(recalled)
@@ -123,8 +125,7 @@ def test_the_days_of_a_card_count_from_its_claim_as_they_were_when_it_was_issued
 
 
 def test_expired_credits_stand_in_the_way_of_no_refund(desk, line):
-    desk.app.credit_validity = CreditValidity(of_product={"PACK-50": 30})
-    desk.pay(line("lin_a", credits=100), line("lin_b", credits=50))
+    desk.pay(line("lin_a", credits=100), line("lin_b", credits=50, credits_valid_days=30))
     desk.clock.advance(days=30)
     reply = desk.take_back()
     assert (reply["taken_back"], reply["expired"], reply["spent"]) == (100, 50, 0)
@@ -135,8 +136,10 @@ def test_expired_credits_stand_in_the_way_of_no_refund(desk, line):
 def test_a_balance_of_many_lots_is_never_overdrawn(postgres_desk, line):
     """Fifty at once, some lots of which expire: each credit goes once, the last ones last."""
     desk = postgres_desk
-    desk.app.credit_validity = CreditValidity(of_product={"PACK-3": 1, "PACK-4": 2})
-    desk.pay(line("lin_a", credits=3), line("lin_b", credits=4), line("lin_c", credits=5))
+    desk.pay(
+        line("lin_a", credits=3, credits_valid_days=1), line("lin_b", credits=4, credits_valid_days=2),
+        line("lin_c", credits=5),
+    )  # fmt: skip
     with ThreadPoolExecutor(50) as threads:
         outcomes = sorted(
             threads.map(lambda n: outcome(lambda: desk.spend(3, cause=f"t-{n}", key=f"s-{n}")), range(50))
@@ -147,8 +150,7 @@ def test_a_balance_of_many_lots_is_never_overdrawn(postgres_desk, line):
 
 def test_spends_and_the_sweep_at_the_last_moment_share_nothing(postgres_desk, line):
     desk = postgres_desk
-    desk.app.credit_validity = CreditValidity(of_product={"PACK-30": 1})
-    desk.pay(line("lin_a", credits=30), line("lin_b", credits=10))
+    desk.pay(line("lin_a", credits=30, credits_valid_days=1), line("lin_b", credits=10))
     desk.clock.advance(days=1)
     with ThreadPoolExecutor(8) as threads:
         spends = [threads.submit(outcome, lambda n=n: desk.spend(3, cause=f"t-{n}", key=f"s-{n}")) for n in range(6)]
@@ -165,7 +167,7 @@ def test_spends_and_the_sweep_at_the_last_moment_share_nothing(postgres_desk, li
     [(30, "spend", ledger.USAGE), (30, "adjustment", ledger.ISSUANCE), (29, "expiry", ledger.EXPIRY)],
 )
 def test_the_database_lets_no_lot_be_used_at_the_wrong_time(desk, line, days, kind, destination):
-    desk.app.credit_validity = CreditValidity(days=30)
+    desk.app.credits_valid_days = 30
     desk.pay(line("lin_a", credits=100))
     desk.clock.advance(days=days)
     with pytest.raises(sa.exc.DBAPIError), desk.database.transaction() as tx:
@@ -190,7 +192,7 @@ def test_staff_give_credits_once_for_a_key(desk):
 
 
 def test_given_credits_expire_as_asked_or_as_the_setting_says(desk):
-    desk.app.credit_validity = CreditValidity(days=90)
+    desk.app.credits_valid_days = 90
     now = desk.clock.now()
     assert desk.grant(1)["expires_at"] == now + timedelta(days=90)
     assert desk.grant(1, expires_at=now + timedelta(days=5))["expires_at"] == now + timedelta(days=5)

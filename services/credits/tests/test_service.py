@@ -166,15 +166,9 @@ def test_settings():
     assert settings.read(environment(CREDITS_CARD_VALID_DAYS="0")).card_validity is None
 
 
-def test_validity_of_credits_by_product():
-    assert settings.read(environment()).credit_validity.days_of("CREDITS-120") is None
-    found = settings.read(
-        environment(CREDITS_VALID_DAYS="365", CREDITS_VALID_DAYS_OF_PRODUCTS="CREDITS-120=30, CREDITS-600=0")
-    ).credit_validity
-    assert [found.days_of(sku) for sku in ("CREDITS-120", "CREDITS-600", "CREDITS-300", None)] == [30, None, 365, 365]
-    for wrong in ("CREDITS-120", "CREDITS-120=soon", "=5", "CREDITS-120=-1"):
-        with pytest.raises(SettingsError, match="CREDITS_VALID_DAYS_OF_PRODUCTS"):
-            settings.read(environment(CREDITS_VALID_DAYS_OF_PRODUCTS=wrong))
+def test_validity_of_credits_whose_product_does_not_say_it():
+    assert settings.read(environment()).credits_valid_days == 0
+    assert settings.read(environment(CREDITS_VALID_DAYS="365")).credits_valid_days == 365
 
 
 @pytest.mark.parametrize("name", KEYS)

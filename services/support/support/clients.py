@@ -22,7 +22,7 @@ class Accounts:
         """
         reply = self._rpc.call("accounts", "get_coverage", {"id": deployment_id}, reply=messages.CoverageReply())
         deployment = reply["deployment"]
-        contracts = [Contract(each["sku"], each["name"], each["bound_at"]) for each in reply["contracts"]]
+        contracts = [Contract(**each) for each in reply["contracts"]]
         return Coverage(deployment["id"], deployment["name"], deployment["state"] == "active", contracts)
 
 

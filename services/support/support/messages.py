@@ -181,6 +181,8 @@ class BoundContract(TolerantSchema):
     sku = fields.String(required=True)
     name = fields.String(required=True)
     bound_at = _moment(required=True)
+    starts_on = fields.String(required=True, allow_none=True, metadata={"format": "date"})
+    ends_on = fields.String(required=True, allow_none=True, metadata={"format": "date"})
 
 
 class PreflightReply(TolerantSchema):
@@ -345,6 +347,8 @@ class CoveringContract(TolerantSchema):
     sku = fields.String(required=True)
     name = fields.String(required=True)
     bound_at = UtcDateTime(required=True)
+    starts_on = fields.Date(load_default=None, allow_none=True)
+    ends_on = fields.Date(load_default=None, allow_none=True)
 
 
 class CoverageReply(TolerantSchema):
@@ -539,7 +543,15 @@ RPC_EXAMPLES: dict[str, dict[str, Any]] = {
                 }
             ],
             "deployment": _DEPLOYMENT,
-            "contracts": [{"sku": "CONTRACT-1Y", "name": "Support contract", "bound_at": "2026-11-22T12:00:00.000Z"}],
+            "contracts": [
+                {
+                    "sku": "CONTRACT-1Y",
+                    "name": "Support contract",
+                    "bound_at": "2026-11-22T12:00:00.000Z",
+                    "starts_on": "2026-11-22",
+                    "ends_on": "2027-11-21",
+                }
+            ],
             "balance": 30,
             "cap_credits": 60,
         },

@@ -40,6 +40,7 @@ class Bus:
         self.raised: set[str] = set()
         self.retired = False
         self.contracts = 1
+        self.term: dict[str, Any] = {}
         self.fault: str | None = None
 
     def call(self, service: str, method: str, data: dict[str, Any], *, reply: Any, timeout_s: float = 5.0) -> Any:
@@ -65,7 +66,7 @@ class Bus:
         state = "retired" if self.retired else "active"
         return {
             "deployment": {**example["deployment"], "state": state},
-            "contracts": example["contracts"] * self.contracts,
+            "contracts": [{**each, **self.term} for each in example["contracts"] * self.contracts],
         }
 
     def _get_balance(self) -> dict[str, Any]:

@@ -39,7 +39,7 @@ def organization(row: Row) -> dict[str, Any]:
 
 def entitlement(row: Row) -> dict[str, Any]:
     """What is bound to a deployment."""
-    names = ("order_id", "order_line_id", "kind", "sku", "name", "quantity", "bound_at")
+    names = ("order_id", "order_line_id", "kind", "sku", "name", "quantity", "bound_at", "starts_on", "ends_on")
     return {name: row[name] for name in names}
 
 

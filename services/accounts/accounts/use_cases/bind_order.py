@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import date
+from operator import itemgetter
 from typing import Any
 
 from accounts import storage
 from accounts.bootstrap import App
+from accounts.domain.terms import DEFAULT_MONTHS, term
 from accounts.messages import ORDER_BOUND
 from chassis.messages import Event
 from chassis.persistence import Transaction
@@ -36,7 +39,7 @@ def bind_orders(app: App, events: Sequence[Event]) -> None:
         for event in transaction.accept_each(binding):
             order, lines = event.data, _bindable(event)
             _check_owner(transaction, order["organization"]["id"], lines)
-            for line in lines:
+            for line in sorted(lines, key=itemgetter("deployment_id")):  # whose rows are locked, in one order
                 # A line that is bound stays as it is: the same order under another event id finds its rows there.
                 transaction.insert_new(storage.ENTITLEMENT, _entitlement(transaction, order, line))
             transaction.emit(ORDER_BOUND, {"order_id": order["order_id"], "line_ids": [line["id"] for line in lines]})
@@ -53,10 +56,21 @@ def _check_owner(transaction: Transaction, organization_id: str, lines: list[dic
 
 
 def _entitlement(transaction: Transaction, order: dict[str, Any], line: dict[str, Any]) -> dict[str, Any]:
+    starts_on, ends_on = _term(transaction, line)
     return {
         "order_line_id": line["id"],
         "order_id": order["order_id"],
         "organization_id": order["organization"]["id"],
         **{name: line[name] for name in ("deployment_id", "kind", "sku", "name", "quantity")},
         "bound_at": transaction.now,
+        "starts_on": starts_on,
+        "ends_on": ends_on,
     }
+
+
+def _term(transaction: Transaction, line: dict[str, Any]) -> tuple[date | None, date | None]:
+    """When a contract runs; several pieces for one deployment run one after the other. A licence is for good."""
+    if line["kind"] != "contract":
+        return None, None
+    running_until = storage.lock_term(transaction, line["deployment_id"], line["sku"])
+    return term(transaction.now.date(), running_until, (line["term_months"] or DEFAULT_MONTHS) * line["quantity"])

@@ -155,6 +155,8 @@ def freeze(cart: Cart, new_id: Callable[[], str], tax: Tax | None = None) -> tup
             awaits_credits=line.product.credits > 0,
             awaits_binding=line.deployment_id is not None,
             tax_minor=tax_on(line.total, tax).amount_minor,
+            term_months=line.product.term_months,
+            credits_valid_days=line.product.credits_valid_days,
         )
         for position, line in enumerate(cart.lines)
     )

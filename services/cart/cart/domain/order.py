@@ -131,6 +131,8 @@ class OrderLine:
     awaits_credits: bool
     awaits_binding: bool
     tax_minor: int = 0
+    term_months: int | None = None
+    credits_valid_days: int | None = None
 
     @property
     def awaits_nothing(self) -> bool:

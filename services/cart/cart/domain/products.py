@@ -19,6 +19,8 @@ class Product:
         needs_deployment: whether a line of it must name a deployment.
         max_quantity: pieces of it on one line at most.
         unit_price: for one piece.
+        term_months: of a contract, for how long it runs; None for what has no term, or was not asked.
+        credits_valid_days: for how long its credits can be used; 0 for ever; None: as the store has it, or not asked.
     """
 
     sku: str
@@ -28,6 +30,8 @@ class Product:
     needs_deployment: bool
     max_quantity: int
     unit_price: Money
+    term_months: int | None = None
+    credits_valid_days: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

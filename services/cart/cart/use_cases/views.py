@@ -209,7 +209,7 @@ def _what_is_billed(order: Order) -> dict[str, Any]:
         "number": order.number,
         "organization": {"id": order.organization_id, "name": order.organization_name},
         "buyer": _buyer(order),
-        "lines": [_order_line_view(order, line) for line in order.lines],
+        "lines": [_sold_line(order, line) for line in order.lines],
         "totals": _order_totals(order),
         "purchase_order_number": order.purchase_order_number,
         "terms_version": order.terms_version,
@@ -279,6 +279,12 @@ def _order_line_view(order: Order, line: OrderLine) -> dict[str, Any]:
         "credit_destination": line.credit_destination,
         "tax": Money(line.tax_minor, order.currency).as_dict(),
     }
+
+
+def _sold_line(order: Order, line: OrderLine) -> dict[str, Any]:
+    """A line with what those must know who hand it over."""
+    terms = {"term_months": line.term_months, "credits_valid_days": line.credits_valid_days}
+    return {**_order_line_view(order, line), **terms}
 
 
 def _tax(tax: Tax | None) -> dict[str, Any] | None:

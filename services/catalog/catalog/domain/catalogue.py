@@ -15,6 +15,10 @@ MAX_PRICE_MINOR = 100_000_000
 MAX_CREDITS = 1_000_000
 #: The most pieces of a product that one cart line may ask for, whatever the product says (mission, clause 5).
 MAX_QUANTITY = 1_000
+#: For how long a contract runs whose product does not say it, and the longest.
+DEFAULT_TERM_MONTHS, MAX_TERM_MONTHS = 12, 120
+#: For how long credits can be used at most, if not for ever: ten years.
+MAX_VALID_DAYS = 3_650
 #: How a category is named in addresses: ``hourly-support``.
 SLUG = r"[a-z0-9]+(-[a-z0-9]+)*"
 #: How a product is named everywhere: ``HOURLY-120``. One case only, so that no two differ by case alone.

@@ -160,6 +160,10 @@ def _kind(path: str, product: Entry) -> Iterator[Problem]:
         yield Problem(f"{path}.needs_deployment", f"A {kind} {must}.")
     if product.get("needs_contract") and not rule.may_need_contract:
         yield Problem(f"{path}.needs_contract", f"A {kind} needs no contract.")
+    if product.get("term_months") is not None and kind is not ProductKind.CONTRACT:
+        yield Problem(f"{path}.term_months", f"A {kind} has no term; a contract does.")
+    if product.get("credits_valid_days") is not None and credits_brought == 0:
+        yield Problem(f"{path}.credits_valid_days", "This brings no credits, so say nothing of their validity.")
 
 
 def _prices(path: str, prices: Entries, store_currency: str) -> Iterator[Problem]:

@@ -10,7 +10,7 @@ from typing import Any
 from catalog import storage
 from catalog.bootstrap import App
 from catalog.catalogue_file import CatalogueFile, read_file
-from catalog.domain.catalogue import CatalogueInvalid, read_percent, read_price
+from catalog.domain.catalogue import DEFAULT_TERM_MONTHS, CatalogueInvalid, read_percent, read_price
 from catalog.domain.rules import left_on_sale, problems_with_stored
 from chassis.persistence import Transaction
 
@@ -132,6 +132,7 @@ def _products(file: CatalogueFile) -> Rows:
     return {
         entry["sku"]: {
             **entry,
+            "term_months": entry["term_months"] or (DEFAULT_TERM_MONTHS if entry["kind"] == "contract" else None),
             "prices": {
                 price["currency"]: read_price(price["amount"], price["currency"]).amount_minor
                 for price in entry["prices"]

@@ -9,7 +9,7 @@ from catalog import storage
 from catalog.bootstrap import App
 from chassis.persistence import Reader
 
-_SHOWN = ("sku", "name", "kind", "credits", "needs_deployment", "max_quantity")
+_SHOWN = ("sku", "name", "kind", "credits", "needs_deployment", "max_quantity", "term_months", "credits_valid_days")
 
 
 def price_lines(

@@ -20,7 +20,7 @@ class Grant:
     line_id: str
     credits: int
     memo: str
-    sku: str | None = None
+    valid_days: int | None = None  # as the catalogue says it; `validity.valid_days`
 
     @property
     def cause(self) -> str:
@@ -36,7 +36,7 @@ class NewCard:
     sequence: int
     credits: int
     memo: str
-    sku: str | None = None
+    valid_days: int | None = None  # as the catalogue says it; `validity.valid_days`
 
     @property
     def cause(self) -> str:
@@ -54,17 +54,17 @@ def plan(order_number: str, lines: Sequence[Mapping[str, Any]]) -> tuple[list[Gr
 
     Args:
         order_number: for the memos.
-        lines: each with id, sku, name, quantity, credits (a unit), credit_destination.
+        lines: each with id, sku, name, quantity, credits (a unit), credit_destination, credits_valid_days.
     """
     grants, cards = [], []
     for line in lines:
         if not line["credits"]:
             continue
         memo = f"{line['name']}, order {order_number}"
-        sku = line["sku"]
+        days = line["credits_valid_days"]
         if line["credit_destination"] == ORGANIZATION:
-            grants.append(Grant(line["id"], line["quantity"] * line["credits"], f"{line['quantity']} x {memo}", sku))
+            grants.append(Grant(line["id"], line["quantity"] * line["credits"], f"{line['quantity']} x {memo}", days))
         else:
             units = range(1, line["quantity"] + 1)
-            cards += [NewCard(line["id"], sequence, line["credits"], memo, sku) for sequence in units]
+            cards += [NewCard(line["id"], sequence, line["credits"], memo, days) for sequence in units]
     return grants, cards

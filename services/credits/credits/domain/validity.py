@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 
-@dataclass(frozen=True, slots=True)
-class CreditValidity:
-    """For how many days; 0: for ever.
+def valid_days(of_product: int | None, of_store: int) -> int | None:
+    """For how many days credits can be used; None: for ever.
 
     Args:
-        days: of every product that `of_product` does not name.
-        of_product: by SKU.
+        of_product: as the catalogue says it of what was bought; 0: for ever; None: it does not, or nothing was bought.
+        of_store: of everything else; 0: for ever.
     """
-
-    days: int = 0
-    of_product: Mapping[str, int] = field(default_factory=dict)
-
-    def days_of(self, sku: str | None) -> int | None:
-        """The days of a product, or of credits that came of none; None: for ever."""
-        return (self.days if sku is None else self.of_product.get(sku, self.days)) or None
+    return (of_store if of_product is None else of_product) or None
 
 
 def expiry(days: int | None, now: datetime) -> datetime | None:

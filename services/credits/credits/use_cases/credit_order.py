@@ -10,7 +10,7 @@ from chassis.persistence import IntegrityError, Transaction
 from credits.bootstrap import App
 from credits.domain import codes
 from credits.domain.crediting import Grant, NewCard, plan
-from credits.domain.validity import expiry
+from credits.domain.validity import expiry, valid_days
 from credits.messages import ORDER_CREDITED
 from credits.storage import cards, ledger
 from credits.use_cases.making_cards import make_card, reminder
@@ -71,7 +71,7 @@ def _post_grant(app: App, tx: Transaction, order: Mapping[str, Any], grant: Gran
     ledger.post(
         tx, "grant", cause=grant.cause, source=ledger.ISSUANCE, destination=account, amount=grant.credits,
         memo=grant.memo, order_id=order["order_id"],
-        expires_at=expiry(app.credit_validity.days_of(grant.sku), tx.now),
+        expires_at=expiry(valid_days(grant.valid_days, app.credits_valid_days), tx.now),
     )  # fmt: skip
 
 
@@ -92,7 +92,7 @@ def _issue_card(app: App, tx: Transaction, order: Mapping[str, Any], new_card: N
             "sequence": new_card.sequence,
             "expires_at": expires_at,
             "remind_at": reminder(app, expires_at, tx.now),
-            "credits_valid_days": app.credit_validity.days_of(new_card.sku),
+            "credits_valid_days": valid_days(new_card.valid_days, app.credits_valid_days),
         },
     )
     card_id = made["card_id"]

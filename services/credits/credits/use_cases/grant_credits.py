@@ -8,7 +8,7 @@ from typing import Any
 from chassis.identity import Identity
 from chassis.persistence import IdempotencyKeys, Transaction, request_hash
 from credits.bootstrap import App
-from credits.domain.validity import expiry
+from credits.domain.validity import expiry, valid_days
 from credits.messages import Granted
 from credits.storage import ledger
 from credits.use_cases import holdings
@@ -49,7 +49,7 @@ def grant_credits(
             return replayed(known, _ANSWER)
         if expires_at is not None and expires_at <= tx.now:
             raise invalid("expiry_is_past", "The credits would have expired already.", "expires_at")
-        until = expires_at or expiry(app.credit_validity.days_of(None), tx.now)
+        until = expires_at or expiry(valid_days(None, app.credits_valid_days), tx.now)
         answer = _grant(tx, organization_id, credits, reason, until)
         tx.audit(caller, "credits.granted", answer["id"], organization_id, credits=credits, reason=reason)
         keys.finish(idempotency_key, _ANSWER.dump(answer))

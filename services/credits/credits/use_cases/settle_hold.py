@@ -9,7 +9,7 @@ from chassis.identity import Identity
 from chassis.persistence import Row, Transaction
 from credits.bootstrap import App
 from credits.domain.holds import HeldLot, divide
-from credits.domain.validity import expiry
+from credits.domain.validity import expiry, valid_days
 from credits.messages import HOLD_GIVEN_BACK, HOLD_SETTLED
 from credits.storage import holds, ledger
 from credits.use_cases.disputed_credits import hold_what_came_back
@@ -128,7 +128,7 @@ def _give_back(app: App, tx: Transaction, hold: Row, memo: str) -> int:
             ledger.post(
                 tx, "adjustment", cause=f"give_back:{hold['cause']}:{'free' if free else 'bought'}",
                 source=ledger.USAGE, destination=account, amount=late, memo=memo, free=free,
-                expires_at=expiry(app.credit_validity.days_of(None), tx.now),
+                expires_at=expiry(valid_days(None, app.credits_valid_days), tx.now),
             )  # fmt: skip
     return sum(each.lot.left for each in due)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 
 from kernel.errors import Kind, Refusal
 
@@ -23,6 +23,12 @@ class Contract:
     sku: str
     name: str
     bound_at: datetime
+    starts_on: date | None = None
+    ends_on: date | None = None
+
+    def runs_on(self, day: date) -> bool:
+        """Whether it is in force on a day; what has no first or last day is so without a limit there."""
+        return (self.starts_on is None or self.starts_on <= day) and (self.ends_on is None or day <= self.ends_on)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +41,7 @@ class Coverage:
     contracts: Sequence[Contract]
 
 
-def objections(role: str, coverage: Coverage, balance: int, cap_credits: int) -> list[Refusal]:
+def objections(role: str, coverage: Coverage, balance: int, cap_credits: int, today: date) -> list[Refusal]:
     """Everything that stands in the way of a ticket; nothing if it would be accepted.
 
     Args:
@@ -43,6 +49,7 @@ def objections(role: str, coverage: Coverage, balance: int, cap_credits: int) ->
         coverage: of the deployment.
         balance: credits that the organisation can use.
         cap_credits: to be held.
+        today: in UTC, as the days of contracts are.
     """
     found = []
     if role not in OPENERS:
@@ -53,6 +60,15 @@ def objections(role: str, coverage: Coverage, balance: int, cap_credits: int) ->
         found.append(
             Refusal(Kind.CONFLICT, "no_contract", "No active support contract is bound to this deployment. Buy one.")
         )
+    elif not any(contract.runs_on(today) for contract in coverage.contracts):
+        ended_on = max(contract.ends_on for contract in coverage.contracts if contract.ends_on is not None)
+        found.append(
+            Refusal(
+                Kind.CONFLICT, "contract_expired",
+                f"The support contract of this deployment ended on {ended_on}. Renew it.",
+                extra={"ended_on": ended_on.isoformat()},
+            )
+        )  # fmt: skip
     if balance < cap_credits:
         found.append(
             Refusal(

@@ -30,7 +30,13 @@ def preflight(app: App, caller: Identity, *, deployment_id: str, cap_credits: in
         "reasons": [{"code": refusal.code, "detail": refusal.detail} for refusal in found],
         "deployment": {"id": coverage.deployment_id, "name": coverage.name},
         "contracts": [
-            {"sku": contract.sku, "name": contract.name, "bound_at": rfc3339(contract.bound_at)}
+            {
+                "sku": contract.sku,
+                "name": contract.name,
+                "bound_at": rfc3339(contract.bound_at),
+                "starts_on": contract.starts_on.isoformat() if contract.starts_on else None,
+                "ends_on": contract.ends_on.isoformat() if contract.ends_on else None,
+            }
             for contract in coverage.contracts
         ],
         "balance": balance,
@@ -48,4 +54,4 @@ def look(
     """
     coverage = app.accounts.get_coverage(deployment_id)
     balance = app.credits.balance()
-    return coverage, balance, objections(caller.role, coverage, balance, cap_credits)
+    return coverage, balance, objections(caller.role, coverage, balance, cap_credits, app.database.clock.now().date())
