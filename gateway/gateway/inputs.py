@@ -266,7 +266,7 @@ class OrderSearch(PageQuery):
         validate=validate.Regexp(r"[0-9]{4}\Z", error="The last four digits of the card."),
         metadata={"description": "Of a card that was tried"},
     )
-    provider_id = PlainString(max_length=64, metadata={"description": "The provider's id of a charge or refund"})
+    provider_id = PlainString(max_length=64, metadata={"description": "The provider's of a charge, refund or dispute"})
     reference = PlainString(max_length=64, metadata={"description": "A payment reference"})
     bank_reference = PlainString(max_length=64, metadata={"description": "The bank's own, or the check's number"})
 

@@ -158,11 +158,13 @@ def of_intents(reader: Reader, intent_ids: Sequence[str]) -> dict[str, Row]:
 
 
 def how_many_are_open(reader: Reader) -> tuple[int, datetime | None]:
-    """How many disputes wait for the network, and when the first of them hears no more evidence."""
-    waiting = sa.select(sa.func.count(), sa.func.min(DISPUTE.c.evidence_due_at)).where(
-        DISPUTE.c.state == DisputeState.OPEN
-    )
-    row = reader.one(waiting)
+    """How many disputes wait for the network, and the first moment until which one hears evidence and has none.
+
+    The network may take months over one that has its evidence, or whose time for any is over: nobody can do more then.
+    """
+    wants_evidence = sa.and_(DISPUTE.c.evidence_sent_at.is_(None), DISPUTE.c.evidence_due_at > reader.now)
+    first_due = sa.func.min(sa.case((wants_evidence, DISPUTE.c.evidence_due_at)))
+    row = reader.one(sa.select(sa.func.count(), first_due).where(DISPUTE.c.state == DisputeState.OPEN))
     assert row is not None, "a count is always there"
     count, first = row.values()
     return int(count), first

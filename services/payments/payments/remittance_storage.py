@@ -13,6 +13,7 @@ import sqlalchemy as sa
 
 from chassis.persistence import Reader, Row, Transaction, UtcDateTimeColumn
 from chassis.persistence.paging import page
+from payments.dispute_storage import DISPUTE
 from payments.domain.remittances import Reason
 from payments.domain.states import ENTERED_FROM, RefundState, State
 from payments.storage import ATTEMPT, INTENT, METADATA, REFUND, sum_of_refunds
@@ -367,8 +368,12 @@ def find_orders(
     if last4 is not None:
         query = query.where(_has(ATTEMPT, ATTEMPT.c.card_last4 == last4))
     if provider_id is not None:
-        charged = _has(ATTEMPT, ATTEMPT.c.provider_charge_id == provider_id)
-        query = query.where(sa.or_(charged, _has(REFUND, REFUND.c.provider_refund_id == provider_id)))
+        at_provider = (
+            _has(ATTEMPT, ATTEMPT.c.provider_charge_id == provider_id),
+            _has(REFUND, REFUND.c.provider_refund_id == provider_id),
+            _has(DISPUTE, DISPUTE.c.provider_dispute_id == provider_id),
+        )
+        query = query.where(sa.or_(*at_provider))
     if reference is not None:
         query = query.where(_has(INSTRUCTIONS, INSTRUCTIONS.c.reference == reference))
     if bank_key is not None:

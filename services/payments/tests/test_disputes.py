@@ -22,6 +22,7 @@ from payments.offline_provider.webhooks import signature
 from payments.providers.offline_webhooks import OfflineWebhooks
 from payments.use_cases.answer_dispute import answer_dispute
 from payments.use_cases.dispute_views import get_dispute, list_disputes
+from payments.use_cases.find_orders import find_orders
 from payments.use_cases.follow_disputes import follow_disputes, sampler
 from payments.use_cases.order_facts import order_facts
 from payments.use_cases.order_steps import order_steps
@@ -215,11 +216,27 @@ def test_facts_steps_and_gauges_know_it(app: App, network: Disputes, pay: Pay) -
     gauges = {name: value for name, _, value in sampler(app)()}
     assert gauges["punchcard_disputes_open"] == 1
     assert "punchcard_disputes_evidence_due_seconds" in gauges
+    provider_id = dispute["provider_dispute_id"]
+    assert find_orders(app, FINANCE, provider_id=provider_id) == {"order_ids": ["ord_1"]}
+    assert find_orders(app, FINANCE, provider_id="dp_of_nobody") == {"order_ids": []}
     network.close(dispute["provider_dispute_id"], "lost")
     follow_disputes(app)
     with app.database.reading() as reader:
         steps = [step.what for step in order_steps(reader, "ord_1", None)]
     assert steps[-2:] == ["payment.disputed", "payment.dispute_lost"]
+
+
+@pytest.mark.parametrize("answered", [True, False])
+def test_a_deadline_that_nobody_can_meet_any_more_alerts_nobody(
+    app: App, network: Disputes, pay: Pay, clock: FixedClock, *, answered: bool
+) -> None:
+    dispute = disputed(app, network, pay)
+    if answered:
+        answer_dispute(app, FINANCE, idempotency_key="k", id=dispute["id"], evidence="They claimed the card.")
+    else:
+        [_, (_, _, due_in_s)] = sampler(app)()
+        clock.advance(seconds=due_in_s)
+    assert list(sampler(app)()) == [("punchcard_disputes_open", (), 1)]
 
 
 def test_the_database_keeps_open_and_closed_apart(app: App, network: Disputes, pay: Pay) -> None:

@@ -61,7 +61,7 @@ _GAUGES: dict[str, tuple[str, tuple[str, ...]]] = {
     "punchcard_reconciliation_breaks": ("Places where the last reconciliation of the store found it broken.", ()),
     "punchcard_reconciliation_age_seconds": ("How long ago that was.", ()),
     "punchcard_disputes_open": ("Card payments that payers have taken back and the network has not decided about.", ()),
-    "punchcard_disputes_evidence_due_seconds": ("How long the network listens to us about the first of them.", ()),
+    "punchcard_disputes_evidence_due_seconds": ("How long the network listens about the first without evidence.", ()),
     "punchcard_http_in_progress": ("Requests that the gateway works on.", ()),
     "punchcard_http_waiting": ("Requests that wait for the gateway.", ()),
     "punchcard_sample_failed": ("1 if what stands beside it could not be asked, such as a database.", ("source",)),

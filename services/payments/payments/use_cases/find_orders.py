@@ -32,7 +32,7 @@ def find_orders(
         app: the service's.
         caller: staff.
         last4: of a card that was tried.
-        provider_id: the payment provider's id of a charge or refund.
+        provider_id: the payment provider's id of a charge, refund or dispute.
         reference: a payment reference, however it is written.
         bank_reference: the bank's own of a wire, or the number of a check.
 

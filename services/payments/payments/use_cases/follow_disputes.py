@@ -53,7 +53,7 @@ def follow_disputes(app: App) -> int:
 
 
 def sampler(app: App) -> Callable[[], Iterator[Sample]]:
-    """The gauges: disputes that are open, and the seconds until the first of them hears no more evidence."""
+    """The gauges: disputes that are open, and the seconds until the first without evidence hears no more."""
 
     def samples() -> Iterator[Sample]:
         with app.database.reading() as reader:
