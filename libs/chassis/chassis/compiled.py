@@ -36,6 +36,8 @@ class Compiled:
     def __init__(self, schema: Schema) -> None:
         self._schema = schema
         self._plain = _is_plain(schema)
+        # a value that is missing is looked up by marshmallow among the methods of dict, if it has the name of one
+        self._writes_plain = self._plain and not any(hasattr(dict, name) for name in schema.dump_fields)
         self._refuses_unknown = schema.unknown == RAISE
         self._loads = [(name, _key(name, field), _loader(field)) for name, field in schema.load_fields.items()]
         self._known = frozenset(key for _, key, _ in self._loads)
@@ -73,7 +75,11 @@ class Compiled:
 
     def dump(self, data: Any) -> dict[str, Any]:
         """What `schema.dump` returns."""
-        if self._plain and type(data) is dict:
+        if (
+            self._plain
+            and type(data) is dict
+            and (self._writes_plain or data.keys() >= self._schema.dump_fields.keys())
+        ):
             dumped = {}
             for name, key, write, field in self._dumps:
                 value = data.get(name, missing)
@@ -121,8 +127,7 @@ def _is_plain(schema: Schema) -> bool:
         and schema.unknown in (RAISE, EXCLUDE)
         and schema.dict_class is dict
         and all(getattr(type(schema), method) is getattr(Schema, method) for method in _METHODS)
-        # a field by the name of a method of dict is looked up there by marshmallow when it is missing
-        and not any(field.attribute or "." in name or hasattr(dict, name) for name, field in every)
+        and not any(field.attribute or "." in name for name, field in every)
     )
 
 

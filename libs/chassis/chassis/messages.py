@@ -7,6 +7,7 @@ fields of a request (`RequestSchema`); a consumer of events and replies passes o
 
 from __future__ import annotations
 
+import contextlib
 import re
 import unicodedata
 from collections.abc import Callable, Mapping
@@ -106,6 +107,20 @@ class UtcDateTime(fields.AwareDateTime):
 
     def _serialize(self, value: Any, attr: str | None, obj: Any, **kwargs: Any) -> Any:
         return None if value is None else rfc3339(value)
+
+
+def _read_moment(field: UtcDateTime) -> Callable[[Any], Any]:
+    def read(value: Any) -> Any:
+        with contextlib.suppress(TypeError, ValueError):
+            moment = datetime.fromisoformat(value)
+            if moment.tzinfo is not None:
+                return moment
+        return field._deserialize(value, None, None)
+
+    return read
+
+
+READERS[UtcDateTime] = _read_moment
 
 
 class MoneySchema(RequestSchema):

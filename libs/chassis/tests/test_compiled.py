@@ -93,14 +93,24 @@ class Renamed(RequestSchema):
     items = fields.List(fields.String())
 
 
+class Listed(RequestSchema):
+    """With a name that dict has, too."""
+
+    items = fields.List(fields.String(), required=True)
+    number = StrictInteger(load_default=1)
+    sent_at = UtcDateTime(required=True)
+
+
 SCHEMAS: list[Schema] = [
     Order(), Tolerant(), Hooked(), Crossed(), Checked(), Renamed(), Order(partial=True), Order(only=("number", "kind")),
+    Listed(),
 ]  # fmt: skip
 NAMES = ("number", "note", "price", "tags", "sent", "sent_at", "kind", "told", "secret", "low", "high", "word", "name",
          "items", "other", "lines", "maybe", "more", "unheard of")  # fmt: skip
 values = strategies.sampled_from([
     None, True, 0, 1, -1, 2.0, "1", "a", "b", "A", " x ", "\x00", [], ["a"], [1], {}, "2026-11-24T12:00:00Z",
-    "yesterday", {"amount_minor": 5, "currency": "USD"}, {"amount_minor": "5"},
+    "2026-11-24T12:00:00", "20261124T120000+05", "yesterday", {"amount_minor": 5, "currency": "USD"},
+    {"amount_minor": "5"},
     {"amount_minor": 5, "currency": "USD", "x": 1}, {"text": "a"}, {"text": "a", "sold": True, "yes": "yes"},
     {"text": "a", "sold": "true", "yes": False}, {"text": "a", "x": 1}, {"text": "\x00"}, [{"text": "a"}],
     [{"text": " b "}, None], [{"text": "a"}, {}], [{"text": "a"}] * 3, [1], ({"text": "a"},),

@@ -22,6 +22,15 @@ log = logging.getLogger(__name__)
 #: Answers of `payments.collect` by which it certainly charged nothing and never will for this order.
 _FINAL = frozenset({Kind.INVALID, Kind.NOT_FOUND, Kind.PAYMENT_REFUSED})
 
+# What is read of answers; made once, since making a schema costs more than reading by it.
+_BILLING_FACTS = messages.BillingFacts()
+_CREDITS_TAKEN_BACK = messages.CreditsTakenBack()
+_INTENT_REPLY = messages.IntentReply()
+_MONEY_RETURNED = messages.MoneyReturned()
+_PAYMENT_MAY_BE = messages.PaymentMayBe()
+_PRICES = messages.Prices()
+_VISIBLE_DEPLOYMENTS = messages.VisibleDeployments()
+
 
 @dataclass(frozen=True, slots=True)
 class PriceList:
@@ -86,7 +95,7 @@ class Catalog:
             Refusal: `unavailable`.
         """
         asked = {"skus": list(skus), "currency": currency, **({"taxed_in": taxed_in} if taxed_in else {})}
-        reply = self._rpc.call("catalog", "price_lines", asked, reply=messages.Prices())
+        reply = self._rpc.call("catalog", "price_lines", asked, reply=_PRICES)
         products = {
             item["sku"]: Product(**{**item, "unit_price": Money(**item["unit_price"])}) for item in reply["items"]
         }
@@ -126,7 +135,7 @@ class Accounts:
         """
         if not ids:
             return {}
-        reply = self._rpc.call("accounts", "check_deployments", {"ids": list(ids)}, reply=messages.VisibleDeployments())
+        reply = self._rpc.call("accounts", "check_deployments", {"ids": list(ids)}, reply=_VISIBLE_DEPLOYMENTS)
         return {item["id"]: Deployment(item["id"], item["state"] == "active") for item in reply["items"]}
 
     def billing_facts(self, address_id: str | None) -> BillingFacts:
@@ -137,7 +146,7 @@ class Accounts:
         """
         try:
             reply = self._rpc.call(
-                "accounts", "billing_facts", {"address_id": address_id}, reply=messages.BillingFacts()
+                "accounts", "billing_facts", {"address_id": address_id}, reply=_BILLING_FACTS
             )  # fmt: skip
         except Refusal as refusal:
             if refusal.kind is not Kind.NOT_FOUND:
@@ -186,7 +195,7 @@ class Payments:
                 `unavailable`.
         """
         request = {"organization_id": organization_id, "method": method, "payment_method_id": payment_method_id}
-        self._rpc.call("payments", "check_payment", request, reply=messages.PaymentMayBe())
+        self._rpc.call("payments", "check_payment", request, reply=_PAYMENT_MAY_BE)
 
     def _change(self, order: Order) -> Intent:
         """Have the card that is under way given up, and the order paid in another way.
@@ -204,9 +213,7 @@ class Payments:
 
     def _ask(self, method: str, request: dict[str, Any]) -> Intent:
         try:
-            reply = self._rpc.call(
-                "payments", method, request, reply=messages.IntentReply(), timeout_s=self._collect_timeout_s
-            )
+            reply = self._rpc.call("payments", method, request, reply=_INTENT_REPLY, timeout_s=self._collect_timeout_s)
         except Refusal as refusal:
             if refusal.kind in _FINAL:
                 return Intent("failed", decline=Decline(refusal.code, refusal.detail))
@@ -222,7 +229,7 @@ class Payments:
         """
         try:
             reply = self._rpc.call(
-                "payments", "void", _what_to_collect(order), reply=messages.IntentReply(),
+                "payments", "void", _what_to_collect(order), reply=_INTENT_REPLY,
                 timeout_s=self._collect_timeout_s,
             )  # fmt: skip
         except Refusal as refusal:
@@ -238,7 +245,7 @@ class Payments:
                 not the customer's.
         """
         try:
-            reply = self._rpc.call("payments", "get_intent", {"order_id": order_id}, reply=messages.IntentReply())
+            reply = self._rpc.call("payments", "get_intent", {"order_id": order_id}, reply=_INTENT_REPLY)
         except Refusal as refusal:
             if refusal.kind is Kind.NOT_FOUND:
                 return None
@@ -261,9 +268,7 @@ class Payments:
             "amount": refund.amount.as_dict(),
             "reason": refund.reason,
         }
-        reply = self._rpc.call(
-            "payments", "refund", request, reply=messages.MoneyReturned(), timeout_s=self._collect_timeout_s
-        )
+        reply = self._rpc.call("payments", "refund", request, reply=_MONEY_RETURNED, timeout_s=self._collect_timeout_s)
         return reply["state"], reply["failure_code"]
 
 
@@ -285,7 +290,7 @@ class Credits:
             request["lines"] = lines
         if lines == []:
             return TakenBack(0, 0, 0, 0)
-        return TakenBack(**self._rpc.call("credits", "take_back_order", request, reply=messages.CreditsTakenBack()))
+        return TakenBack(**self._rpc.call("credits", "take_back_order", request, reply=_CREDITS_TAKEN_BACK))
 
 
 def _what_to_collect(order: Order) -> dict[str, Any]:

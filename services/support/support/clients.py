@@ -7,6 +7,11 @@ from support import messages
 from support.domain.preflight import Contract, Coverage
 from support.domain.tickets import Ticket
 
+# What is read of answers; made once, since making a schema costs more than reading by it.
+_BALANCE_REPLY = messages.BalanceReply()
+_COVERAGE_REPLY = messages.CoverageReply()
+_HOLD_REPLY = messages.HoldReply()
+
 
 class Accounts:
     """Asks accounts."""
@@ -20,7 +25,7 @@ class Accounts:
         Raises:
             Refusal: `not_found`; `unavailable`.
         """
-        reply = self._rpc.call("accounts", "get_coverage", {"id": deployment_id}, reply=messages.CoverageReply())
+        reply = self._rpc.call("accounts", "get_coverage", {"id": deployment_id}, reply=_COVERAGE_REPLY)
         deployment = reply["deployment"]
         contracts = [Contract(**each) for each in reply["contracts"]]
         return Coverage(deployment["id"], deployment["name"], deployment["state"] == "active", contracts)
@@ -38,7 +43,7 @@ class Credits:
         Raises:
             Refusal: `unavailable`.
         """
-        return int(self._rpc.call("credits", "get_balance", {}, reply=messages.BalanceReply())["balance"])
+        return int(self._rpc.call("credits", "get_balance", {}, reply=_BALANCE_REPLY)["balance"])
 
     def hold(self, ticket: Ticket, credits: int) -> None:
         """Reserve credits for the round that begins.
@@ -50,7 +55,7 @@ class Credits:
             "organization_id": ticket.organization_id, "cause": _cause(ticket, ticket.opening_round),
             "credits": credits, "memo": _memo(ticket),
         }  # fmt: skip
-        self._rpc.call("credits", "hold", request, reply=messages.HoldReply())
+        self._rpc.call("credits", "hold", request, reply=_HOLD_REPLY)
 
     def raise_hold(self, ticket: Ticket, overrun_id: str, credits: int) -> None:
         """Reserve more, once for each overrun.
@@ -59,7 +64,7 @@ class Credits:
             Refusal: as for `hold`.
         """
         request = {"cause": _cause(ticket, ticket.round), "raise_cause": overrun_id, "credits": credits}
-        self._rpc.call("credits", "raise_hold", request, reply=messages.HoldReply())
+        self._rpc.call("credits", "raise_hold", request, reply=_HOLD_REPLY)
 
     def settle(self, ticket: Ticket, spent: int) -> None:
         """Spend some of what is held, and return the rest.
@@ -68,7 +73,7 @@ class Credits:
             Refusal: `unavailable` and whatever else is not an answer.
         """
         request = {"cause": _cause(ticket, ticket.round), "spent": spent}
-        self._rpc.call("credits", "settle_hold", request, reply=messages.HoldReply())
+        self._rpc.call("credits", "settle_hold", request, reply=_HOLD_REPLY)
 
     def give_back(self, ticket: Ticket) -> int:
         """Give back what the ticket's settled holds have spent; how much that was, in all its rounds.
@@ -79,7 +84,7 @@ class Credits:
         given = 0
         for number in range(1, ticket.round + 1):
             request = {"cause": _cause(ticket, number), "memo": f"{_memo(ticket)} was a defect"}
-            given += self._rpc.call("credits", "give_back_hold", request, reply=messages.HoldReply())["given_back"]
+            given += self._rpc.call("credits", "give_back_hold", request, reply=_HOLD_REPLY)["given_back"]
         return given
 
 

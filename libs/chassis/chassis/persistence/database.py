@@ -27,6 +27,10 @@ from kernel.ids import new_id
 
 OutboxRow = dict[str, Any]
 
+#: A prepared statement is planned once a connection (and again when the server has new statistics of its tables), not
+#: for each execution: whatever could make another plan better stands in the statement itself.
+_GENERIC_PLANS = "-c plan_cache_mode=force_generic_plan"
+
 _NOTE_HANDLED = Statement(
     postgresql.insert(INBOX)
     .from_select(
@@ -243,7 +247,7 @@ class Database:
             self.engine = sa.create_engine(self.url, **quiet, poolclass=sa.NullPool)
             self._pooled = sa.create_engine(
                 self.url, **quiet, **pooling, isolation_level="AUTOCOMMIT", pool_reset_on_return=None,
-                connect_args={"connection_factory": PostgresConnection},
+                connect_args={"connection_factory": PostgresConnection, "options": _GENERIC_PLANS},
             )  # fmt: skip
         #: Called with the outbox rows of each commit; the relay sets it.
         self.on_outbox: Callable[[list[OutboxRow]], None] = lambda _rows: None

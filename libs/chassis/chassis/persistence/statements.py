@@ -14,6 +14,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects.postgresql.base import PGCompiler
 from sqlalchemy.dialects.postgresql.psycopg2 import PGDialect_psycopg2
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.visitors import InternalTraversal
@@ -23,8 +24,28 @@ from sqlalchemy.types import NullType, TypeDecorator
 Row = Mapping[Any, Any]
 Convert = Callable[[Any], Any]
 _numbers = itertools.count(1)
-#: Writes parameters as PREPARE has them.
-_NUMBERED: sa.Dialect = PGDialect_psycopg2(paramstyle="numeric_dollar")  # type: ignore[no-untyped-call]  # it has no types
+
+
+class _WithConstants(PGCompiler):
+    """Writes values that are known when a statement is built as they are. PostgreSQL then plans it once for all of its
+    executions; with a parameter in their place, no plan made once could use an index of some rows only.
+    """
+
+    def visit_bindparam(self, bindparam: sa.BindParameter[Any], *arguments: Any, **options: Any) -> str:
+        if not bindparam.required:
+            options["literal_binds"] = True
+        written: str = super().visit_bindparam(bindparam, *arguments, **options)  # type: ignore[no-untyped-call]  # it has no types
+        return written
+
+
+class _Numbered(PGDialect_psycopg2):
+    """Writes parameters as PREPARE has them."""
+
+    statement_compiler = _WithConstants
+    supports_statement_cache = True
+
+
+_NUMBERED: sa.Dialect = _Numbered(paramstyle="numeric_dollar")  # type: ignore[no-untyped-call]  # it has no types
 
 
 class Statement:
@@ -59,7 +80,7 @@ class Compiled:
         if "POSTCOMPILE" in compiled.string:
             raise TypeError("a list is another statement for each length: use `one_of` or `any_of`")
         order: list[str] = list(compiled.positiontup or ())
-        self._names = frozenset(name for name in order if compiled.binds[name].required)
+        self._names = frozenset(order)
         kinds = {name: compiled.binds[name].type.dialect_impl(_NUMBERED) for name in order}
         self.name = f"s{next(_numbers)}"
         types = ", ".join(_type_name(kinds[name]) for name in order)
@@ -69,14 +90,11 @@ class Compiled:
         #: What executes it, for the driver: its values in order.
         self.execute = f"EXECUTE {self.name} {places}"
         self._order = order
-        self._to_database: dict[str, Convert] = {
-            name: convert for name, kind in kinds.items() if (convert := kind.bind_processor(_NUMBERED)) is not None
-        }
-        self._constants = {
-            name: self._converted(name, value)
-            for name, value in compiled.construct_params(dict.fromkeys(self._names)).items()
-            if name not in self._names
-        }
+        self._to_database: list[tuple[int, Convert]] = [
+            (place, convert)
+            for place, name in enumerate(order)
+            if (convert := kinds[name].bind_processor(_NUMBERED)) is not None
+        ]
         self._results = [column.type.dialect_impl(_NUMBERED) for column in getattr(clause, "exported_columns", ())]
         self._from_database: dict[str, Convert] = {}
         self._columns: list[str] = []
@@ -89,11 +107,10 @@ class Compiled:
         """
         if values.keys() != self._names:
             raise TypeError(f"the statement takes {sorted(self._names)}, not {sorted(values)}")
-        known = {**self._constants, **values}
-        for name, convert in self._to_database.items():
-            if name in values:
-                known[name] = convert(known[name])
-        return [known[name] for name in self._order]
+        found = [values[name] for name in self._order]
+        for place, convert in self._to_database:
+            found[place] = convert(found[place])
+        return found
 
     def rows(self, cursor: Any) -> list[dict[str, Any]]:
         """All rows that an execution gave."""
@@ -112,14 +129,12 @@ class Compiled:
                 self._from_database[column.name] = convert
         self._columns = [column.name for column in described]
 
-    def _converted(self, name: str, value: Any) -> Any:
-        convert = self._to_database.get(name)
-        return value if convert is None else convert(value)
-
 
 def _type_name(kind: Any) -> str:
     if isinstance(kind, _List):
         return "varchar[]"
+    if isinstance(kind, sa.String) and not isinstance(kind, sa.Text):
+        return "varchar"  # how long it may be is for the column to say: looking here too would cost a call each
     return "unknown" if isinstance(kind, NullType) else str(kind.compile(dialect=_NUMBERED))
 
 

@@ -8,6 +8,7 @@ from datetime import datetime
 from operator import itemgetter
 from typing import Any
 
+from chassis.compiled import compiled
 from chassis.messages import Event
 from kernel.ids import new_id
 from notifications import storage
@@ -163,7 +164,7 @@ def _delivery(app: App, event: Event, kind: MailKind, subject_id: str, now: date
         "recipient": recipient["email"],
         "language": recipient["language"],
         "message_id": message_id_of(delivery_id, app.message_id_domain),
-        "payload": json.dumps(PAYLOADS[kind].dump(event.data), separators=(",", ":")),
+        "payload": json.dumps(compiled(PAYLOADS[kind]).dump(event.data), separators=(",", ":")),
         "correlation_id": event.correlation_id,
         "state": State.QUEUED,
         "attempts": 0,
