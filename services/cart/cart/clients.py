@@ -74,7 +74,7 @@ class Catalog:
 
     Args:
         rpc: the client.
-        kept_s: seconds for which `recent_prices` may repeat an answer.
+        kept_s: seconds for which `kept_prices` may repeat an answer.
     """
 
     def __init__(self, rpc: RpcClient, kept_s: float = 0.0) -> None:
@@ -107,17 +107,15 @@ class Catalog:
         tax = reply.get("tax")
         return PriceList(products, reply["terms_version"], Tax(**tax) if tax else None)
 
-    def recent_prices(self, skus: Sequence[str], currency: str) -> PriceList:
-        """The same as they were a moment ago: good enough for a cart, where an order asks again.
-
-        Raises:
-            Refusal: `unavailable`.
+    def kept_prices(self, skus: Sequence[str], currency: str) -> PriceList | None:
+        """The same as they were a moment ago, without asking: good enough for a cart, where an order asks again. None
+        if one of them is not known.
         """
         now = time.monotonic()
         kept = {sku: self._kept[currency, sku] for sku in skus if (currency, sku) in self._kept}
         terms = {version for _, version, _ in kept.values()}
         if len(kept) < len(skus) or len(terms) != 1 or any(until <= now for _, _, until in kept.values()):
-            return self.price_lines(skus, currency)
+            return None
         return PriceList({sku: product for sku, (product, _, _) in kept.items()}, terms.pop())
 
 

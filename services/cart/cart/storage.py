@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
@@ -27,6 +27,7 @@ from chassis.persistence import (
     UtcDateTimeColumn,
     add_messaging_tables,
 )
+from chassis.persistence.idempotency import ANSWER_COLUMNS, IS_KEY
 from chassis.persistence.paging import page
 from chassis.persistence.statements import any_of, one_of, violates
 from chassis.persistence.tables import IDEMPOTENCY_KEY
@@ -336,12 +337,31 @@ _ORDER_LINE_COLUMNS = [column for column in ORDER_LINE.c if column.name != "orde
 # --- carts ---
 
 _OWN_CART = (CART.c.organization_id == sa.bindparam("organization_id"), CART.c.user_id == sa.bindparam("user_id"))
+_CART_COLUMNS = (CART.c.id.label("of_cart"), CART.c.version, CART.c.currency, *_CART_LINE_COLUMNS)
 _READ_CART = Statement(
-    sa.select(CART.c.id.label("of_cart"), CART.c.version, CART.c.currency, *_CART_LINE_COLUMNS)
+    sa.select(*_CART_COLUMNS)
     .select_from(CART.outerjoin(CART_LINE, CART_LINE.c.cart_id == CART.c.id))
     .where(*_OWN_CART)
     .order_by(CART_LINE.c.id)
 )
+_SUBJECTS = ("organization", "user", "address")
+_LOOK_UP = Statement(
+    sa.select(
+        *ANSWER_COLUMNS,
+        *(
+            sa.select(FAILURE.c.failed_at).where(FAILURE.c.subject == sa.bindparam(name)).scalar_subquery().label(name)
+            for name in _SUBJECTS
+        ),
+        *_CART_COLUMNS,
+    )
+    .select_from(
+        sa.select(sa.literal(1).label("always")).subquery()
+        .outerjoin(IDEMPOTENCY_KEY, IS_KEY)
+        .outerjoin(CART, sa.and_(*_OWN_CART))
+        .outerjoin(CART_LINE, CART_LINE.c.cart_id == CART.c.id)
+    )
+    .order_by(CART_LINE.c.id)
+)  # fmt: skip
 _LOCK_CART = Statement(sa.select(CART.c.id).where(*_OWN_CART).with_for_update())
 _CHANGE_CART_LINE = Statement(
     sa.update(CART_LINE)
@@ -358,8 +378,38 @@ _BUMP_VERSION = Statement(
 
 def read_cart(reader: Reader, owner: Identity) -> Cart | None:
     """The user's open cart with its lines, in one statement; None if there has never been one."""
-    rows = reader.all(_READ_CART, organization_id=owner.organization_id, user_id=owner.user_id)
-    if not rows:
+    return _cart(reader.all(_READ_CART, organization_id=owner.organization_id, user_id=owner.user_id))
+
+
+@dataclass(frozen=True, slots=True)
+class LookedUp:
+    """What an order begins with.
+
+    Args:
+        key: for `answer_of`.
+        cart: the user's.
+        failures: of who asks, for `Throttle.check_counted`.
+    """
+
+    key: Row
+    cart: Cart | None
+    failures: tuple[str | None, ...]
+
+
+def look_up(reader: Reader, owner: Identity, key: str, subjects: Sequence[str]) -> LookedUp:
+    """What is known of an Idempotency-Key of the user's organisation, the user's cart, and declined cards by their
+    three subjects (organisation, user, address), in one statement.
+    """
+    rows = reader.all(
+        _LOOK_UP, scope=owner.organization_id, key=key, organization_id=owner.organization_id, user_id=owner.user_id,
+        **dict(zip(_SUBJECTS, subjects, strict=True)),
+    )  # fmt: skip
+    first = rows[0]
+    return LookedUp(first, _cart(rows), tuple(first[name] for name in _SUBJECTS))
+
+
+def _cart(rows: Sequence[Row]) -> Cart | None:
+    if not rows or rows[0]["of_cart"] is None:
         return None
     first = rows[0]
     lines = tuple(_cart_line(row) for row in rows if row["id"] is not None)

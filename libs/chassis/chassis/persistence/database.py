@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -49,6 +49,11 @@ _NOTE_HANDLED = Statement(
 class Session(Protocol):
     """What executes statements on a connection; see `chassis.persistence.postgres`."""
 
+    is_sqlite: bool
+
+    @property
+    def connection(self) -> sa.Connection: ...
+    def close(self) -> None: ...
     def begin(self) -> None: ...
     def commit(self) -> None: ...
     def roll_back(self) -> None: ...
@@ -63,16 +68,20 @@ class Reader:
     What is asked often is a `Statement`, made once, with its values as keywords; anything else is SQLAlchemy's own.
     """
 
-    def __init__(self, connection: sa.Connection, session: Session, now: datetime) -> None:
-        self.connection = connection
+    def __init__(self, session: Session, now: datetime) -> None:
         self._session = session
         #: The moment this unit of work began, for every row it writes.
         self.now = now
 
     @property
+    def connection(self) -> sa.Connection:
+        """SQLAlchemy's."""
+        return self._session.connection
+
+    @property
     def is_sqlite(self) -> bool:
         """Whether this is the embedded database (no row locks there: a transaction has the database for itself)."""
-        return self.connection.dialect.name == "sqlite"
+        return self._session.is_sqlite
 
     def execute(self, statement: sa.Executable, parameters: Any = None) -> sa.CursorResult[Any]:
         """Run a statement; `parameters` may be one mapping or a list of them."""
@@ -102,8 +111,8 @@ class Reader:
 class Transaction(Reader):
     """An open transaction. What is emitted leaves for the bus if, and only if, it commits."""
 
-    def __init__(self, connection: sa.Connection, session: Session, now: datetime) -> None:
-        super().__init__(connection, session, now)
+    def __init__(self, session: Session, now: datetime) -> None:
+        super().__init__(session, now)
         self.outbox: list[OutboxRow] = []
         self._after_commit: list[Callable[[], None]] = []
 
@@ -259,10 +268,9 @@ class Database:
         Raises:
             Refusal: `unavailable` when the database does not answer or the pool is exhausted.
         """
-        with self._translated(), self._one_writer(), self._pooled.connect() as connection:
-            session = self._session(connection)
+        with self._translated(), self._one_writer(), self._session() as session:
             session.begin()
-            transaction = Transaction(connection, session, self.clock.now())
+            transaction = Transaction(session, self.clock.now())
             token = context.transaction_open.set(True)
             try:
                 yield transaction
@@ -281,10 +289,9 @@ class Database:
     @contextmanager
     def reading(self) -> Iterator[Reader]:
         """Statements that each see the newest committed state; for look-ups that change nothing."""
-        with self._translated(), self._pooled.connect() as connection:
-            session = self._session(connection)
+        with self._translated(), self._session() as session:
             try:
-                yield Reader(connection, session, self.clock.now())
+                yield Reader(session, self.clock.now())
             except BaseException:
                 session.roll_back()
                 raise
@@ -302,11 +309,11 @@ class Database:
         """Close the pooled connections."""
         self._pooled.dispose()
 
-    def _session(self, connection: sa.Connection) -> Session:
+    def _session(self) -> closing[Session]:
         if self._writer is not None:
-            return SqliteSession(connection)
+            return closing(SqliteSession(self._pooled))
         pool = self._pooled.pool
-        return PostgresSession(connection, lambda: self._forget(pool))
+        return closing(PostgresSession(self._pooled, lambda: self._forget(pool)))
 
     def _forget(self, pool: sa.Pool) -> None:
         """The server was away: what else the pool holds is broken too, and need not fail one by one."""

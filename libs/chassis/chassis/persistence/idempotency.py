@@ -11,12 +11,15 @@ from typing import Any
 import sqlalchemy as sa
 
 from chassis.persistence.database import Reader, Transaction
-from chassis.persistence.statements import Statement
+from chassis.persistence.statements import Row, Statement
 from chassis.persistence.tables import IDEMPOTENCY_KEY
 from kernel.errors import Kind, Refusal, conflict
 
-_IS = (IDEMPOTENCY_KEY.c.scope == sa.bindparam("scope"), IDEMPOTENCY_KEY.c.key == sa.bindparam("key"))
-_FIND = Statement(sa.select(IDEMPOTENCY_KEY).where(*_IS))
+#: Which key is meant, by the values ``scope`` and ``key``; and what `answer_of` reads of it. For whoever looks up other
+#: things with the same statement.
+IS_KEY = sa.and_(IDEMPOTENCY_KEY.c.scope == sa.bindparam("scope"), IDEMPOTENCY_KEY.c.key == sa.bindparam("key"))
+ANSWER_COLUMNS = (IDEMPOTENCY_KEY.c.request_hash, IDEMPOTENCY_KEY.c.answer, IDEMPOTENCY_KEY.c.subject_id)
+_FIND = Statement(sa.select(*ANSWER_COLUMNS).where(IS_KEY))
 _FINISH = Statement(
     sa.update(IDEMPOTENCY_KEY)
     .where(
@@ -51,8 +54,16 @@ def find_answer(reader: Reader, scope: str, key: str, request: str) -> Answer | 
     Raises:
         Refusal: `idempotency_key_reused`: the key came with another request before.
     """
-    row = reader.one(_FIND, scope=scope, key=key)
-    if row is None:
+    return answer_of(reader.one(_FIND, scope=scope, key=key), request)
+
+
+def answer_of(row: Row | None, request: str) -> Answer | None:
+    """The same, by a row with `ANSWER_COLUMNS`, which are null if there is no such key.
+
+    Raises:
+        Refusal: as `find_answer` does.
+    """
+    if row is None or row["request_hash"] is None:
         return None
     if row["request_hash"] != request:
         raise Refusal(

@@ -107,14 +107,31 @@ class PostgresSession:
     """Executes statements on a pooled connection, and opens and ends transactions there.
 
     Args:
-        pooled: SQLAlchemy's connection, in autocommit mode.
+        engine: whose pool has a connection for it, in autocommit mode.
         on_disconnect: called when the connection turned out to be broken: the others of the pool will be, too.
     """
 
-    def __init__(self, pooled: sa.Connection, on_disconnect: Callable[[], None]) -> None:
-        self._pooled = pooled
+    is_sqlite = False
+
+    def __init__(self, engine: sa.Engine, on_disconnect: Callable[[], None]) -> None:
+        self._engine = engine
         self._on_disconnect = on_disconnect
-        self._driver: Any = pooled.connection.dbapi_connection
+        self._pooled = engine.raw_connection()
+        self._driver: Any = self._pooled.dbapi_connection
+        self._connection: sa.Connection | None = None
+
+    @property
+    def connection(self) -> sa.Connection:
+        """SQLAlchemy's way to the same connection, made only where somebody goes it: that costs as much as a statement
+        does.
+        """
+        if self._connection is None:
+            self._connection = sa.Connection(self._engine, self._pooled)
+        return self._connection
+
+    def close(self) -> None:
+        """Give the connection back to the pool."""
+        (self._connection or self._pooled).close()
 
     def begin(self) -> None:
         """Open a transaction."""
@@ -127,7 +144,7 @@ class PostgresSession:
 
     def roll_back(self) -> None:
         """Undo it. Never raises: a connection that cannot be rolled back is not used again."""
-        if self._pooled.invalidated:
+        if not self._pooled.is_valid:
             return
         try:
             self._driver.roll_back()
@@ -168,7 +185,7 @@ class PostgresSession:
         try:
             yield
         except psycopg2.Error as error:
-            dialect = self._pooled.dialect
+            dialect = self._engine.dialect
             if dialect.is_disconnect(error, self._driver, None):
                 self._pooled.invalidate(error)
                 self._on_disconnect()

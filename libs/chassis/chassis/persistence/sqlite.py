@@ -14,29 +14,34 @@ class SqliteSession:
     """Executes statements, and opens and ends transactions; see `chassis.persistence.postgres.PostgresSession`.
 
     Args:
-        connection: SQLAlchemy's.
+        engine: whose pool has a connection for it.
     """
 
-    def __init__(self, connection: sa.Connection) -> None:
-        self._connection = connection
+    is_sqlite = True
+
+    def __init__(self, engine: sa.Engine) -> None:
+        self.connection = engine.connect()
+
+    def close(self) -> None:
+        self.connection.close()
 
     def begin(self) -> None:
-        self._connection.exec_driver_sql("BEGIN IMMEDIATE")
+        self.connection.exec_driver_sql("BEGIN IMMEDIATE")
 
     def commit(self) -> None:
-        self._connection.commit()
+        self.connection.commit()
 
     def roll_back(self) -> None:
-        self._connection.rollback()
+        self.connection.rollback()
 
     def rows(self, statement: Statement, values: Row) -> Sequence[Row]:
-        return self._connection.execute(statement.for_sqlite, dict(values)).mappings().all()
+        return self.connection.execute(statement.for_sqlite, dict(values)).mappings().all()
 
     def change(self, statement: Statement, values: Row) -> int:
-        return self._connection.execute(statement.for_sqlite, dict(values)).rowcount
+        return self.connection.execute(statement.for_sqlite, dict(values)).rowcount
 
     def write(self, statement: Statement, values: Row) -> None:
-        self._connection.execute(statement.for_sqlite, dict(values))
+        self.connection.execute(statement.for_sqlite, dict(values))
 
 
 def prepare(connection: Any, _record: Any) -> None:

@@ -11,7 +11,7 @@ import hashlib
 import ipaddress
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 
 import sqlalchemy as sa
@@ -79,8 +79,15 @@ class Throttle:
         Raises:
             Refusal: `too_many_attempts`, with the seconds to wait.
         """
-        rows = reader.all(self._counted, subjects=subjects)
-        self._refuse_if_full(reader, [self._recent(reader, row["failed_at"]) for row in rows])
+        self.check_counted(reader, [row["failed_at"] for row in reader.all(self._counted, subjects=subjects)])
+
+    def check_counted(self, reader: Reader, counted: Iterable[str | None]) -> None:
+        """The same, by the column ``failed_at`` of subjects that were read already; None of one that never failed.
+
+        Raises:
+            Refusal: as `check` does.
+        """
+        self._refuse_if_full(reader, [self._recent(reader, stored) for stored in counted if stored is not None])
 
     def fail(self, transaction: Transaction, subjects: Sequence[str]) -> None:
         """Count one failure of each subject; of many at once, no more than `limit` get past this.

@@ -24,7 +24,7 @@ def check_declines(app: App, caller: Identity, client_address: str) -> None:
         Refusal: `too_many_attempts`, with the seconds to wait.
     """
     with app.database.reading() as reader:
-        app.declines.check(reader, _subjects(caller.organization_id, caller.user_id, client_address))
+        app.declines.check(reader, subjects_of(caller.organization_id, caller.user_id, client_address))
 
 
 def note_decline(throttle: Throttle, transaction: Transaction, order: Order, code: str) -> None:
@@ -32,12 +32,13 @@ def note_decline(throttle: Throttle, transaction: Transaction, order: Order, cod
     if code in _HARMLESS:
         return
     try:
-        throttle.fail(transaction, _subjects(order.organization_id, order.user_id, order.client_address))
+        throttle.fail(transaction, subjects_of(order.organization_id, order.user_id, order.client_address))
     except Refusal:
         return  # of many at once: it is full already
 
 
-def _subjects(organization_id: str, user_id: str, client_address: str) -> list[str]:
+def subjects_of(organization_id: str, user_id: str, client_address: str) -> list[str]:
+    """Under which declined cards are counted: organisation, user and address, in this order."""
     return [
         subject("organization", organization_id),
         subject("user", user_id),

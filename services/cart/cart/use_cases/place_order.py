@@ -22,12 +22,13 @@ from cart.domain.quote import end_of_last_day
 from cart.domain.tax import Tax, exempted
 from cart.messages import QUOTE_ISSUED
 from cart.use_cases.answering import answer_again, not_known_yet, reply
-from cart.use_cases.declines import check_declines
+from cart.use_cases.declines import subjects_of
 from cart.use_cases.settle_order import settle_order
 from cart.use_cases.views import BUYERS, order_view, quote_event
 from chassis.identity import Identity
 from chassis.persistence import Answer as KnownAnswer
-from chassis.persistence import IdempotencyKeys, IntegrityError, Transaction, find_answer, request_hash
+from chassis.persistence import IdempotencyKeys, IntegrityError, Transaction, request_hash
+from chassis.persistence.idempotency import answer_of
 from kernel.errors import conflict
 from kernel.ids import new_id
 from kernel.money import Money
@@ -83,11 +84,9 @@ def place_order(
     request = _Request(
         caller, idempotency_key, client_address, request_hash("place_order", {"user_id": caller.user_id, **body})
     )
-    known, seen = _look_up(app, request)
+    known, seen = _look_up(app, request, check_declines=body["payment"]["method"] == "card")
     if known is not None:
         return answer_again(app, known)
-    if body["payment"]["method"] == "card":
-        check_declines(app, caller, client_address)
     checked = _check(app, caller, seen, body)
     try:
         with app.database.transaction() as transaction:
@@ -103,10 +102,15 @@ def place_order(
     return reply(answer, replayed=False)
 
 
-def _look_up(app: App, request: _Request) -> tuple[KnownAnswer | None, Cart | None]:
+def _look_up(app: App, request: _Request, check_declines: bool = False) -> tuple[KnownAnswer | None, Cart | None]:
+    caller = request.caller
+    subjects = subjects_of(caller.organization_id, caller.user_id, request.client_address)
     with app.database.reading() as reader:
-        known = find_answer(reader, request.caller.organization_id, request.idempotency_key, request.hash)
-        return known, storage.read_cart(reader, request.caller) if known is None else None
+        found = storage.look_up(reader, caller, request.idempotency_key, subjects)
+        known = answer_of(found.key, request.hash)
+        if known is None and check_declines:
+            app.declines.check_counted(reader, found.failures)
+    return known, found.cart
 
 
 def _check(app: App, caller: Identity, seen: Cart | None, body: Mapping[str, Any]) -> _Checked:

@@ -54,7 +54,8 @@ def settle_order(app: App, order_id: str, intent: Intent) -> Answer | None:
 
 
 def settle_orders_by_event(app: App, events: Sequence[Event], state: str) -> None:
-    """Settle orders by events of payments. Nearly all of them say what the reply to `collect` has said before.
+    """Settle orders by events of payments. Nearly all of them say what the reply to `collect` has said before: those
+    have no effect, however often they come, so they are not noted either.
 
     Args:
         app: the parts.
@@ -65,13 +66,15 @@ def settle_orders_by_event(app: App, events: Sequence[Event], state: str) -> Non
         PaymentProblem: one does not fit its order, which is flagged; the event is parked in the end.
         UnknownOrderError: there is no such order.
     """
+    with app.database.reading() as reader:
+        stand = storage.how_orders_stand(reader, {event.data["order_id"] for event in events})
+    news = [event for event in events if not is_known(stand.get(event.data["order_id"]), as_intent(event.data, state))]
+    if not news:
+        return
     try:
         with app.database.transaction() as transaction:
-            stand = storage.how_orders_stand(transaction, {event.data["order_id"] for event in events})
-            for event in transaction.accept_each(events):
-                intent = as_intent(event.data, state)
-                if not is_known(stand.get(event.data["order_id"]), intent):
-                    _settle(app, transaction, event.data["order_id"], intent)
+            for event in transaction.accept_each(news):
+                _settle(app, transaction, event.data["order_id"], as_intent(event.data, state))
     except PaymentProblem as problem:
         if len(events) == 1:
             _flag(app, events[0].data["order_id"], problem)
