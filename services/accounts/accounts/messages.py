@@ -415,6 +415,12 @@ class SearchOrganizations(PageRequest):
     q = PlainString(load_default="", min_length=0, max_length=200)
 
 
+class FindOrganization(RequestSchema):
+    """An organisation, by its id."""
+
+    id = PlainString(required=True, max_length=64)
+
+
 class OrganizationPage(TolerantSchema):
     """A page of organisations as staff see them, newest first."""
 
@@ -711,6 +717,7 @@ RPC_EXAMPLES: dict[str, dict[str, Any]] = {
         "request": {"q": "acme", "limit": 20, "cursor": None},
         "reply": {"items": [_FACTS], "next": None},
     },
+    "find_organization": {"request": {"id": _ORGANIZATION["id"]}, "reply": _FACTS},
     "check_deployments": {"request": {"ids": ["14181336", "999"]}, "reply": {"items": [_DEPLOYMENT]}},
     "order_facts": {
         "request": {"limit": 500, "cursor": None},

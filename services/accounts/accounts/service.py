@@ -19,6 +19,7 @@ from accounts.use_cases.create_address import create_address
 from accounts.use_cases.create_api_key import create_api_key
 from accounts.use_cases.deactivate_user import deactivate_user
 from accounts.use_cases.delete_address import delete_address
+from accounts.use_cases.find_organization import find_organization
 from accounts.use_cases.get_address import get_address
 from accounts.use_cases.get_coverage import get_coverage
 from accounts.use_cases.get_deployment import get_deployment
@@ -248,6 +249,11 @@ class AccountsService(Service):
     def search_organizations(self, call: Call) -> dict[str, Any]:
         """For staff: find a customer."""
         return search_organizations(self.app, call.caller, **call.data)
+
+    @rpc(request=messages.FindOrganization(), reply=messages.OrganizationFacts())
+    def find_organization(self, call: Call) -> dict[str, Any]:
+        """For staff: one customer."""
+        return find_organization(self.app, call.caller, **call.data)
 
     @rpc(request=messages.OrderFactsPage(), reply=messages.OrderFacts())
     def order_facts(self, call: Call) -> dict[str, Any]:

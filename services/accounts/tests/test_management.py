@@ -12,6 +12,7 @@ from accounts.messages import RPC_EXAMPLES
 from accounts.use_cases.add_deployment import add_deployment
 from accounts.use_cases.bind_order import bind_orders
 from accounts.use_cases.check_deployments import check_deployments
+from accounts.use_cases.find_organization import find_organization
 from accounts.use_cases.get_deployment import get_deployment
 from accounts.use_cases.list_managed import list_managed
 from accounts.use_cases.manage_organization import end_management, manage_organization
@@ -66,7 +67,7 @@ def _initech(world):
 def _bind(world, deployment_id, order="ord_1"):
     line = {
         "id": f"lin_{order}", "sku": "CONTRACT", "name": "Contract", "kind": "contract", "quantity": 1,
-        "deployment_id": deployment_id,
+        "deployment_id": deployment_id, "term_months": 12,
     }  # fmt: skip
     data = {"order_id": order, "organization": {"id": "org_acme"}, "lines": [line]}
     bind_orders(world.app, [make_event("cart.order_paid.v1", data)])
@@ -188,6 +189,14 @@ def test_only_staff_may(managing) -> None:
                 attempt(caller)
     with pytest.raises(Refusal, match="forbidden"):
         search_organizations(world.app, world.admin, q="", limit=10, cursor=None)
+
+
+def test_staff_find_an_organization_by_its_id_only(stocked, support) -> None:
+    assert find_organization(stocked.app, support, id="org_initech")["name"] == "Initech"
+    for caller, unknown, code in ((support, "Initech", "not_found"), (stocked.admin, "org_initech", "forbidden")):
+        with pytest.raises(Refusal) as refused:
+            find_organization(stocked.app, caller, id=unknown)
+        assert refused.value.code == code
 
 
 def test_staff_find_customers_and_register_their_deployments(stocked, support) -> None:

@@ -9,6 +9,7 @@ from chassis.persistence import Database, Throttle
 from chassis.sealing import Opener, Sealer
 from chassis.service import Runtime
 from credits import settings
+from credits.clients import Accounts
 from credits.storage.tables import FAILURE
 
 
@@ -25,6 +26,7 @@ class App:
         card_reminder: how long before its expiry the buyer of an unclaimed card is reminded; None: not at all.
         credits_valid_days: how long credits can be used whose product does not say it; 0: for ever.
         throttle: counts claims and previews that were refused.
+        accounts: knows which organisations there are.
     """
 
     database: Database
@@ -35,6 +37,7 @@ class App:
     card_reminder: timedelta | None
     credits_valid_days: int
     throttle: Throttle
+    accounts: Accounts
 
 
 def bootstrap(runtime: Runtime) -> App:
@@ -53,4 +56,5 @@ def bootstrap(runtime: Runtime) -> App:
         card_reminder=found.card_reminder,
         credits_valid_days=found.credits_valid_days,
         throttle=Throttle(FAILURE, found.claim_failures),
+        accounts=Accounts(runtime.rpc),
     )

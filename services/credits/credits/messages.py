@@ -629,6 +629,12 @@ class PaidBuyer(TolerantSchema):
     language = _string(validate=validate.Length(1, 20))
 
 
+class FoundOrganization(TolerantSchema):
+    """What credits reads of the reply of ``accounts.find_organization``."""
+
+    id = fields.String(required=True)
+
+
 class PaidLine(TolerantSchema):
     """A line of a paid order."""
 

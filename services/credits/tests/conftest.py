@@ -11,12 +11,14 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from chassis import context
 from chassis.identity import Identity
 from chassis.messages import Event
 from chassis.persistence import Database, Throttle
 from chassis.sealing import Opener, Sealer, new_key
-from chassis.testing import FixedClock, emitted, identity, make_event, sqlite_database
+from chassis.testing import FixedClock, emitted, identity, make_event, rpc_contract, sqlite_database
 from credits.bootstrap import App
+from credits.clients import Accounts
 from credits.messages import OrderPaid
 from credits.storage.tables import FAILURE, SUPPORT_CARD
 from credits.use_cases.adjust_credits import adjust_credits
@@ -32,6 +34,7 @@ from credits.use_cases.reissue_card import reissue_card
 from credits.use_cases.spend_credits import spend_credits
 from credits.use_cases.split_card import split_card
 from credits.use_cases.take_back_order import take_back_order
+from kernel.errors import not_found
 
 ACME = identity()
 BOLT = identity(
@@ -53,6 +56,17 @@ FINANCE = identity(
 )  # fmt: skip
 
 
+class KnownOrganizations:
+    """Accounts, behind the interface of the RPC client."""
+
+    def call(self, service: str, method: str, data: dict[str, Any], *, reply: Any) -> Any:
+        assert (service, method) == ("accounts", "find_organization")
+        assert not context.transaction_open.get(), "an RPC inside a transaction"
+        if data["id"] not in ("org_acme", "org_bolt"):
+            raise not_found("organisation")
+        return reply.load({**rpc_contract(service, method)["example"]["reply"], "id": data["id"]})
+
+
 class Desk:
     """A service with what stands around it: the gateway's sealer, the reader of the card mails, a clock."""
 
@@ -69,7 +83,7 @@ class Desk:
         self.app = App(
             database=database, opener=own, sealer=Sealer(mails.public_key), code_pepper=bytes.fromhex(new_key()),
             card_validity=timedelta(days=365), card_reminder=timedelta(days=30),
-            credits_valid_days=0, throttle=Throttle(FAILURE, failures),
+            credits_valid_days=0, throttle=Throttle(FAILURE, failures), accounts=Accounts(KnownOrganizations()),
         )  # fmt: skip
         self._keys = itertools.count(1)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,7 +10,6 @@ import sqlalchemy as sa
 
 from chassis.persistence import IntegrityError
 from chassis.testing import make_event
-from credits.domain.validity import CreditValidity
 from credits.messages import OrderDisputeClosed, OrderDisputed
 from credits.storage.tables import CREDIT_HOLD, DISPUTED_ORDER, SUPPORT_CARD
 from credits.use_cases.balance_alert import set_alert
@@ -210,7 +208,7 @@ def test_what_a_ticket_returns_after_the_end_follows_it(desk, order, outcome, le
 
 
 def test_time_goes_on_for_what_is_frozen(desk, line):
-    desk.app = replace(desk.app, credit_validity=CreditValidity(400))
+    desk.app.credits_valid_days = 400
     desk.pay(line("lin_a", credits=100), line("lin_b", credits=300, to="support_card"))
     dispute(desk)
     desk.clock.advance(days=366)

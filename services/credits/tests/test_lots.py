@@ -12,8 +12,10 @@ from chassis.testing import identity
 from credits.domain.drawing import Lot, spending_order
 from credits.storage import ledger
 from credits.storage.tables import LOT_USE
+from credits.use_cases.adjust_credits import adjust_credits
 from credits.use_cases.expire_credits import expire_credits
 from credits.use_cases.get_balance import get_balance
+from credits.use_cases.grant_credits import grant_credits
 from credits.use_cases.list_entries import list_entries
 from credits.use_cases.order_facts import order_facts
 from credits.use_cases.reconcile import credit_totals, reconcile
@@ -191,6 +193,18 @@ def test_staff_give_credits_once_for_a_key(desk):
     assert order_facts(desk.app, desk.support, limit=10, cursor=None)["items"] == []
 
 
+def test_nothing_is_given_to_an_organization_that_there_is_not(desk):
+    for give in (grant_credits, adjust_credits):
+        more = {"expires_at": None} if give is grant_credits else {}
+        with pytest.raises(Refusal) as refused:
+            give(
+                desk.app, desk.finance, idempotency_key="k", organization_id="org_acne", credits=5, reason="Sorry",
+                **more,
+            )  # fmt: skip
+        assert refused.value.code == "not_found"
+    assert credit_totals(desk.app)["on_organizations"] == 0
+
+
 def test_given_credits_expire_as_asked_or_as_the_setting_says(desk):
     desk.app.credits_valid_days = 90
     now = desk.clock.now()
@@ -208,7 +222,7 @@ def test_staff_put_a_balance_right_but_not_below_zero(desk, line):
     with pytest.raises(Refusal) as refused:
         desk.adjust(-91)
     assert (refused.value.code, refused.value.extra) == ("insufficient_credits", {"balance": 90})
-    assert code_of(lambda: desk.adjust(-1, organization_id="org_nobody")) == "insufficient_credits"
+    assert code_of(lambda: desk.adjust(-1, organization_id="org_bolt")) == "insufficient_credits"
     assert entries(desk) == [("grant", 100, 100), ("adjustment", 20, 120), ("adjustment", -30, 90)]
     totals = credit_totals(desk.app)
     assert (totals["given"], totals["taken_off"], totals["on_organizations"]) == (20, 30, 90)

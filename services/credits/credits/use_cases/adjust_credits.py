@@ -30,11 +30,12 @@ def adjust_credits(
         reason: shown in the organisation's statement.
 
     Raises:
-        Refusal: `forbidden`; `insufficient_credits` with the balance; `idempotency_key_reused`,
-            `idempotency_key_in_flight`.
+        Refusal: `forbidden`; `not_found`: there is no such organisation; `insufficient_credits` with the balance;
+            `idempotency_key_reused`, `idempotency_key_in_flight`.
     """
     caller.require("finance", "superuser")
     what = {"organization_id": organization_id, "credits": credits, "reason": reason}
+    app.accounts.check_organization(organization_id)
     with app.database.transaction() as tx:
         keys = IdempotencyKeys(tx, caller.organization_id)
         if known := keys.begin(idempotency_key, request_hash("adjust_credits", what)):

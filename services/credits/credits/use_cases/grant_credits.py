@@ -36,13 +36,15 @@ def grant_credits(
         expires_at: from when on they cannot be used; None: as the setting says.
 
     Raises:
-        Refusal: `forbidden`; `expiry_is_past`; `idempotency_key_reused`, `idempotency_key_in_flight`.
+        Refusal: `forbidden`; `not_found`: there is no such organisation; `expiry_is_past`; `idempotency_key_reused`,
+            `idempotency_key_in_flight`.
     """
     caller.require("finance", "superuser")
     what = {
         "organization_id": organization_id, "credits": credits, "reason": reason,
         "expires_at": rfc3339(expires_at) if expires_at else None,
     }  # fmt: skip
+    app.accounts.check_organization(organization_id)
     with app.database.transaction() as tx:
         keys = IdempotencyKeys(tx, caller.organization_id)
         if known := keys.begin(idempotency_key, request_hash("grant_credits", what)):
