@@ -90,6 +90,13 @@ class NewPassword(RequestSchema):
     password = Secret(required=True, max_length=1024, metadata={"description": "10 characters or more"})
 
 
+class PasswordChange(RequestSchema):
+    """Your password, and what it is to be."""
+
+    old_password = Secret(required=True, max_length=1024)
+    new_password = Secret(required=True, max_length=1024, metadata={"description": "10 characters or more"})
+
+
 class OrganizationChange(RequestSchema):
     """What to change of your organisation. A field that is missing stays as it is."""
 

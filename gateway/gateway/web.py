@@ -165,6 +165,16 @@ def is_session() -> bool:
     return bool(g.is_session)
 
 
+def require_session() -> None:
+    """Refuse an API key where only a person can be meant.
+
+    Raises:
+        Refusal: `not_a_session`.
+    """
+    if not is_session():
+        raise Refusal(Kind.FORBIDDEN, "not_a_session", "An API key has no session. Sign in; a key is revoked as such.")
+
+
 def client_address() -> str:
     """Where the request came from, as far as trusted proxies tell."""
     return (request.remote_addr or "unknown")[:64]

@@ -276,6 +276,7 @@ REPLIES: dict[str, Any] = {
     "accounts.confirm_sign_up": {},
     "accounts.request_password_reset": {},
     "accounts.reset_password": {},
+    "accounts.change_password": {},
     "accounts.get_organization": {**FACTS, "users_count": 3},
     "accounts.set_tax_certificate": FACTS,
     "accounts.list_addresses": page_of(ADDRESS),

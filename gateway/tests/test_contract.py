@@ -46,6 +46,9 @@ REQUESTS: dict[str, tuple[str, str, Any]] = {
     "accounts.confirm_sign_up": ("POST", "/v1/users/confirm", {"token": "t"}),
     "accounts.request_password_reset": ("POST", "/v1/password-resets", {"email": "a@b.example"}),
     "accounts.reset_password": ("POST", "/v1/password-resets/t", {"password": "x"}),
+    "accounts.change_password": (
+        "POST", "/v1/account/password", {"old_password": "old pass phrase", "new_password": "new pass phrase"}
+    ),
     "accounts.sign_out": ("DELETE", "/v1/sessions/current", None),
     "accounts.get_organization": ("GET", "/v1/organization", None),
     "accounts.set_tax_certificate": (

@@ -121,7 +121,7 @@ def test_idempotency_key_is_documented_where_it_is_required(document: dict[str, 
     assert {path for method, path, _ in operations(document) if method == "POST"} - wanting == {
         "/v1/organization/addresses", "/v1/organization/users", "/v1/invitations/{token}",
         "/v1/deployments/{deployment_id}/retire", "/v1/admin/organizations/{organization_id}/deployments",
-        "/v1/users", "/v1/users/confirm", "/v1/password-resets", "/v1/password-resets/{token}",
+        "/v1/users", "/v1/users/confirm", "/v1/password-resets", "/v1/password-resets/{token}", "/v1/account/password",
         "/v1/sessions", "/v1/organization/api-keys", "/v1/cart/lines", "/v1/cart/deployment",
         "/v1/support-cards/preview", "/v1/webhooks/payments", "/v1/admin/dead-letters/replay",
     }  # fmt: skip

@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
-from gateway_fakes import ACCOUNTS, FakeRpc
+from gateway_fakes import ACCOUNTS, FakeRpc, Send
+from gateway_fakes import TOKEN as GATEWAY_TOKEN
 
+from gateway.identities import digest_of
 from kernel.errors import Kind, Refusal
 
 TOKEN = "k5Rz0yqk6mC2nWQJ1h7i3sVt9bXe4uLdFgPoAaNcEyM"
@@ -65,3 +67,17 @@ def test_refusals_pass_through(
     rpc.replies[method] = Refusal(Kind.TOO_MANY, "too_many_attempts", "Wait.", extra={"retry_after_s": 99})
     answer = client.post(path, json=body)
     assert (answer.status_code, answer.headers["Retry-After"]) == (429, "99")
+
+
+def test_a_password_is_changed_within_a_session_and_leaves_this_process_sealed(send: Send, rpc: FakeRpc) -> None:
+    body = {"old_password": "the old pass phrase", "new_password": PASSWORD}
+    answer = send("POST", "/v1/account/password", json=body)
+    assert (answer.status_code, answer.data) == (204, b"")
+    asked = rpc.last("accounts.change_password").data
+    opened = [ACCOUNTS.open(asked[f"sealed_{which}_password"]) for which in ("old", "new")]
+    assert opened == ["the old pass phrase", PASSWORD]
+    assert asked["session_digest"] == digest_of(GATEWAY_TOKEN)
+    rpc.replies.pop("accounts.change_password")
+    headers = {"Authorization": f"Bearer pck_{'a' * 43}"}
+    refused = send("POST", "/v1/account/password", json=body, headers=headers)
+    assert (refused.status_code, refused.json["code"]) == (403, "not_a_session")

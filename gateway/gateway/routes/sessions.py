@@ -16,10 +16,9 @@ from gateway.web import (
     backend,
     client_address,
     credential,
-    is_session,
     open_to_all,
+    require_session,
 )
-from kernel.errors import Kind, Refusal
 
 routes = Blueprint("Sessions", __name__, url_prefix="/v1/sessions", description="Sign in and out.")
 
@@ -50,8 +49,7 @@ def sign_in(body: dict[str, Any]) -> Response:
 @routes.response(204)
 def sign_out() -> Response:
     """Sign out. The token is worthless everywhere within a second."""
-    if not is_session():
-        raise Refusal(Kind.FORBIDDEN, "not_a_session", "An API key has no session. Revoke the key itself.")
+    require_session()
     digest = credential().digest
     identities = backend().identities
     identities.forget(digest)

@@ -8,7 +8,7 @@ from flask import Response
 
 from gateway import inputs
 from gateway.identities import digest_of
-from gateway.web import Blueprint, ask, backend, client_address, given, open_to_all
+from gateway.web import Blueprint, ask, backend, client_address, credential, given, open_to_all, require_session
 
 routes = Blueprint("Users", __name__, url_prefix="/v1", description="Sign up, and get back in.")
 
@@ -55,6 +55,20 @@ def reset_password(body: dict[str, Any], token: str) -> Response:
     """Set a new password with the token of the mail, once. All your sessions end. 422 `token_invalid`."""
     sealed = backend().passwords.seal(body["password"])
     ask("accounts", "reset_password", {"token_digest": digest_of(token), "sealed_password": sealed})
+    return Response(status=204)
+
+
+@routes.route("/account/password", methods=["POST"])
+@routes.response(204)
+@routes.alt_response(429, "TOO_MANY_REQUESTS")
+@routes.arguments(inputs.PasswordChange())
+def change_password(body: dict[str, Any]) -> Response:
+    """Change your own password. Your other sessions end. 422 `password_wrong`; 403 `not_a_session` for an API key."""
+    require_session()
+    seal = backend().passwords.seal
+    wish = {"sealed_old_password": seal(body["old_password"]), "sealed_new_password": seal(body["new_password"])}
+    here = {"session_digest": credential().digest, "client_address": client_address()}
+    ask("accounts", "change_password", {**wish, **here})
     return Response(status=204)
 
 

@@ -271,6 +271,16 @@ class ResetPassword(Token):
     sealed_password = fields.String(required=True, validate=validate.Length(1, 8192))
 
 
+class ChangePassword(RequestSchema):
+    """The old password and the new one, which only accounts can read, and the digest of the session that goes on."""
+
+    sealed_old_password = fields.String(required=True, validate=validate.Length(1, 8192))
+    sealed_new_password = fields.String(required=True, validate=validate.Length(1, 8192))
+    session_digest = _digest()
+    #: Where the request came from; failures are counted for it.
+    client_address = PlainString(required=True, max_length=64)
+
+
 class Authenticate(RequestSchema):
     """The digest of a session token or of an API key."""
 
@@ -624,6 +634,15 @@ RPC_EXAMPLES: dict[str, dict[str, Any]] = {
     },
     "reset_password": {
         "request": {"token_digest": _SOME_DIGEST, "sealed_password": "c2VhbGVkIGZvciBhY2NvdW50cw=="},
+        "reply": {},
+    },
+    "change_password": {
+        "request": {
+            "sealed_old_password": "c2VhbGVkIGZvciBhY2NvdW50cw==",
+            "sealed_new_password": "c2VhbGVkIGZvciBhY2NvdW50cw==",
+            "session_digest": _SOME_DIGEST,
+            "client_address": "192.0.2.7",
+        },
         "reply": {},
     },
     "sign_out": {"request": {"session_digest": _SOME_DIGEST}, "reply": {}},

@@ -13,6 +13,7 @@ from accounts.use_cases.add_deployment import add_deployment
 from accounts.use_cases.authenticate import authenticate
 from accounts.use_cases.billing_facts import billing_facts
 from accounts.use_cases.bind_order import bind_orders
+from accounts.use_cases.change_password import change_password
 from accounts.use_cases.check_deployments import check_deployments
 from accounts.use_cases.confirm_sign_up import confirm_sign_up
 from accounts.use_cases.create_address import create_address
@@ -99,6 +100,11 @@ class AccountsService(Service):
     def reset_password(self, call: Call) -> dict[str, Any]:
         """Set a new password."""
         return reset_password(self.app, **call.data)
+
+    @rpc(request=messages.ChangePassword(), reply=messages.Nothing())
+    def change_password(self, call: Call) -> dict[str, Any]:
+        """Set a new password in place of the one that is known."""
+        return change_password(self.app, call.caller, **call.data)
 
     @rpc(request=messages.SignOut(), reply=messages.Nothing())
     def sign_out(self, call: Call) -> dict[str, Any]:

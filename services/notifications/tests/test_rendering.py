@@ -381,7 +381,7 @@ def test_a_confirmation_says_nothing_that_whoever_signed_up_has_written(render: 
     [
         (MailKind.SIGN_UP_REPEATED, "It has an account already"),
         (MailKind.INVITATION_IMPOSSIBLE, "has an account in another organization"),
-        (MailKind.PASSWORD_CHANGED, "You were signed out everywhere"),
+        (MailKind.PASSWORD_CHANGED, "Sessions that were open elsewhere have ended"),
     ],
 )
 def test_a_notice_has_no_link_that_does_anything(render: Render, kind: MailKind, says: str) -> None:

@@ -9,17 +9,18 @@ from kernel.errors import invalid
 SHORTEST = 10
 
 
-def check_new(password: str, email: str) -> None:
+def check_new(password: str, email: str, field: str = "password") -> None:
     """Refuse a password that is too easily guessed.
 
     Args:
         password: in clear.
         email: the normalised user name.
+        field: where it was given.
 
     Raises:
         Refusal: `password_too_short`; `password_too_simple`.
     """
     if len(password) < SHORTEST:
-        raise invalid("password_too_short", f"A password has at least {SHORTEST} characters.", "password")
+        raise invalid("password_too_short", f"A password has at least {SHORTEST} characters.", field)
     if len(set(password)) < 4 or folded(password) in (email, email.partition("@")[0]):
-        raise invalid("password_too_simple", "Anybody would guess this password. Choose another one.", "password")
+        raise invalid("password_too_simple", "Anybody would guess this password. Choose another one.", field)

@@ -6,10 +6,9 @@ from typing import Any
 
 from accounts import storage
 from accounts.bootstrap import App
-from accounts.domain.links import Notice, Purpose, token_invalid
-from accounts.messages import CREDENTIAL_REVOKED, NOTICE_ISSUED
+from accounts.domain.links import Purpose, token_invalid
 from accounts.use_cases._links import hash_of_new_password
-from kernel.ids import new_id
+from accounts.use_cases._passwords import password_changed
 
 
 def reset_password(app: App, *, token_digest: str, sealed_password: str) -> dict[str, Any]:
@@ -34,13 +33,6 @@ def reset_password(app: App, *, token_digest: str, sealed_password: str) -> dict
         storage.user(transaction, user_id, lock=True)  # a sign-in that is under way comes before this or after it
         storage.set_password_hash(transaction, user_id, password_hash)
         storage.end_links(transaction, Purpose.PASSWORD_RESET, link["email"])
-        for digest in storage.session_digests(transaction, user_id):
-            transaction.emit(CREDENTIAL_REVOKED, {"credential_digest": digest})
-        storage.end_sessions(transaction, user_id)
+        password_changed(transaction, person)
         transaction.audit(None, "user.password_reset", user_id, person["organization_id"])
-        recipient = {"email": person["email"], "name": person["user_name"], "language": person["language"]}
-        transaction.emit(
-            NOTICE_ISSUED,
-            {"notice_id": new_id("ntc"), "purpose": str(Notice.PASSWORD_CHANGED), "recipient": recipient},
-        )
     return {}

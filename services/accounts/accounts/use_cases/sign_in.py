@@ -10,7 +10,8 @@ from accounts.bootstrap import App
 from accounts.domain import emails
 from accounts.use_cases import _answers
 from accounts.use_cases._links import opened
-from chassis.persistence import Row, network_of, subject
+from accounts.use_cases._passwords import sign_in_subjects
+from chassis.persistence import Row
 from kernel.errors import Kind, Refusal, conflict
 
 
@@ -34,7 +35,7 @@ def sign_in(
         Refusal: `invalid_credentials`; `too_many_attempts`; `password_unreadable`; `digest_in_use`.
     """
     password, name = opened(app, sealed_password), emails.normalised(email)
-    subjects = (subject("email", name), subject("address", network_of(client_address)))
+    subjects = sign_in_subjects(name, client_address)
     with app.database.reading() as reader:
         app.throttle.check(reader, subjects)
         person = storage.person_by_email(reader, name)
