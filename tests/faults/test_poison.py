@@ -58,6 +58,16 @@ BODIES: Mapping[str, bytes] = {
     "unknown arguments": b'{"args": [], "kwargs": {"__class__": "x", "self": 1}}',
 }
 
+#: Histories that no broker has written. At a queue from which the broker itself takes them, RabbitMQ 3.10 falls over
+#: one: the queue's process ends in `rabbit_dead_letter`, and the third time within half a minute it stays away.
+#: Services pass no such history on (`chassis.messaging.failures`), so it is sent to where they take it from.
+DEATHS: Mapping[str, dict[str, Any]] = {
+    "deaths are a text": {"application_headers": {"x-death": "often"}},
+    "deaths are numbers": {"application_headers": {"x-death": [5]}},
+    "deaths are empty tables": {"application_headers": {"x-death": [{}]}},
+    "deaths of a queue that is a list": {"application_headers": {"x-death": [{"queue": [1], "reason": {"a": 1}}]}},
+}
+
 #: Properties that are wrong whatever the body.
 PROPERTIES: Mapping[str, dict[str, Any]] = {
     "no content type": {"content_type": None},
@@ -82,10 +92,7 @@ PROPERTIES: Mapping[str, dict[str, Any]] = {
     "time limit beyond reason": {"application_headers": {"timeout_ms": 2**62}},
     "reply exchange is unknown": {"application_headers": {"reply_exchange": "no such exchange"}},
     "reply exchange is a number": {"application_headers": {"reply_exchange": 5}},
-    "deaths are a text": {"application_headers": {"x-death": "often"}},
-    "deaths are numbers": {"application_headers": {"x-death": [5]}},
-    "deaths are empty tables": {"application_headers": {"x-death": [{}]}},
-    "deaths of a queue that is a list": {"application_headers": {"x-death": [{"queue": [1], "reason": {"a": 1}}]}},
+    **DEATHS,
     "a thousand headers": {"application_headers": {f"h{number}": "x" * 50 for number in range(1000)}},
     "a header's name is odd": {"application_headers": {"a\nb": "c\nd"}},
 }
@@ -170,7 +177,8 @@ def poison(faulty: FaultyStore, rng: random.Random, handlers: Sequence[Subscript
     assert {name: faulty.lines_of(name, "lost its connection") for name in names} == losses_before
     shapes = len(list(messages("x.y.v1")))
     # of an event's queue, reached in two ways, and of the dead queue every one; of requests those without an address
-    wait_until(lambda: parked(faulty) - parked_before >= len(handlers) * shapes * 3, "all of it to be parked", 60)
+    of_handler = shapes * 3 - len(DEATHS)
+    wait_until(lambda: parked(faulty) - parked_before >= len(handlers) * of_handler, "all of it to be parked", 60)
     for name in names:
         assert "x" * 200 not in faulty.log_of(name), "a body is logged"
     for name in SERVICES:
@@ -186,7 +194,8 @@ def poison_events(poisoner: Poisoner, wanted: Subscription) -> None:
     for message in messages(wanted.event):
         poisoner.put(message, "", dead_letter_queue(wanted.service))
     for message in messages(wanted.event):
-        poisoner.put(message, retry_exchange(1), wanted.queue)
+        if "x-death" not in (message.properties.get("application_headers") or {}):
+            poisoner.put(message, retry_exchange(1), wanted.queue)
 
 
 def poison_requests(poisoner: Poisoner, service: str) -> None:
