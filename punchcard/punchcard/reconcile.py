@@ -397,14 +397,16 @@ def _refund_breaks(facts: Facts) -> Iterator[Break]:
 
 
 def _disputed_charge_breaks(facts: Facts) -> Iterator[Break]:
-    """What the provider says of disputes is what payments says."""
+    """What the provider says of the disputes of our orders is what payments says."""
     if facts.disputed_charges is None:
         return
+    ours = {intent["order_id"] for intent in facts.intents}
+    disputed = {order_id: state for order_id, state in facts.disputed_charges.items() if order_id in ours}
     said = {intent["order_id"]: intent["dispute"] for intent in facts.intents if intent.get("dispute")}
-    for state in sorted({*facts.disputed_charges.values(), *said.values()}):
+    for state in sorted({*disputed.values(), *said.values()}):
         yield from _differences(
             f"charge_dispute_is_{state}",
-            {order_id: 1 for order_id, known in facts.disputed_charges.items() if known == state},
+            {order_id: 1 for order_id, known in disputed.items() if known == state},
             {order_id: 1 for order_id, known in said.items() if known == state},
         )
 

@@ -503,6 +503,11 @@ def test_disputes_that_are_as_they_should_be(store: FakeStore, state: str) -> No
     assert disputed(store, state).reconcile().breaks == []
 
 
+def test_a_dispute_with_no_order_here_is_not_held_against_the_store(store: FakeStore) -> None:
+    store.disputed["ord_of_another_store"] = "open"  # with the same account at the provider
+    assert store.reconcile().breaks == []
+
+
 @pytest.mark.parametrize(
     ("state", "damage", "found"),
     [

@@ -131,7 +131,12 @@ def test_nonsense_changes_nothing(app: App, network: Disputes, pay: Pay, scripte
         "currency": "USD", "reason": "x", "status": "lost", "evidence_due_at": "2026-12-06T12:00:00.000Z",
         "created_at": "2026-11-22T12:00:00.000Z", "closed_at": None,
     }  # fmt: skip
-    for status, body in ((500, {}), (200, {"items": [item], "last": 9}), (200, {"items": []}), (200, None)):
+    refusal = {"error": {"code": "unknown_dispute", "message": "There is none."}}  # we ask with another account's key
+    answers = (
+        (500, {}), (404, refusal), (422, refusal),
+        (200, {"items": [item], "last": 9}), (200, {"items": []}), (200, None),
+    )  # fmt: skip
+    for status, body in answers:
         scripted.status, scripted.body = status, json.dumps(body)
         assert follow_disputes(app) == 0
         assert refused(lambda: answer_dispute(app, FINANCE, idempotency_key="n", id=dispute["id"])) == "unavailable"
@@ -219,6 +224,7 @@ def test_facts_steps_and_gauges_know_it(app: App, network: Disputes, pay: Pay) -
     provider_id = dispute["provider_dispute_id"]
     assert find_orders(app, FINANCE, provider_id=provider_id) == {"order_ids": ["ord_1"]}
     assert find_orders(app, FINANCE, provider_id="dp_of_nobody") == {"order_ids": []}
+    answer_dispute(app, FINANCE, idempotency_key="k", id=dispute["id"], evidence="They claimed the card.")
     network.close(dispute["provider_dispute_id"], "lost")
     follow_disputes(app)
     with app.database.reading() as reader:

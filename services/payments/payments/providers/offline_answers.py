@@ -275,7 +275,7 @@ def answer_of_dispute(dispute_id: str, status: int, body: Any) -> DisputeAnswer:
     try:
         if status in (200, 201):
             return Taken() if _DISPUTE.load(body)["id"] == dispute_id else Unknown("another dispute")
-        if status in (404, 409) or status in _REFUSED_FOR_GOOD:
+        if status == 409:
             _REFUSAL.load(body)
             return DisputeOver()
     except ValidationError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 from chassis.persistence import IdempotencyKeys, refuse_as_kept, request_hash
@@ -14,6 +15,8 @@ from payments.use_cases.record_receipt import CLERKS
 if TYPE_CHECKING:
     from chassis.identity import Identity
     from payments.bootstrap import App
+
+log = logging.getLogger(__name__)
 
 
 def answer_dispute(
@@ -63,6 +66,7 @@ def answer_dispute(
     else:
         heard = app.provider.send_evidence(at_provider, evidence)
     if not isinstance(heard, Taken | DisputeOver):
+        log.warning("the provider cannot be answered about a dispute now", extra={"reason": heard.reason})
         raise unavailable()
     with app.database.transaction() as tx:
         keys = IdempotencyKeys(tx, caller.organization_id)

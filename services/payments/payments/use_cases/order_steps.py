@@ -78,12 +78,11 @@ def _of_refund(refund: Row, intent: Row) -> Iterator[Step]:
 
 
 def _of_dispute(dispute: Row) -> Iterator[Step]:
+    """What staff answer is in the trail, which they alone see: the payer need not know what is held against them."""
     facts = {
         "dispute_id": dispute["id"], "amount_minor": dispute["amount_minor"], "currency": dispute["currency"],
         "reason": dispute["reason"],
     }  # fmt: skip
     yield Step(dispute["opened_at"], "payment.disputed", facts)
-    if dispute["evidence_sent_at"] is not None:
-        yield Step(dispute["evidence_sent_at"], "payment.dispute_evidence_sent", facts)
     if dispute["closed_at"] is not None:
         yield Step(dispute["closed_at"], f"payment.dispute_{dispute['state']}", facts)
