@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from punchcard.importing import importing
 from punchcard.parts import SERVICES
 from punchcard.says import CannotStart, say
 
@@ -26,8 +27,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from punchcard.embedded import run
-
+    with importing():
+        from punchcard.embedded import run
     try:
         run(options.folder.resolve(), options.port)
     except CannotStart as problem:
@@ -37,8 +38,9 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _services(options: argparse.Namespace) -> int:
-    from chassis.local_servers import ServerError
-    from punchcard.processes import run
+    with importing():
+        from chassis.local_servers import ServerError
+        from punchcard.processes import run
 
     try:
         return run(options.folder.resolve(), options.port, dict(options.scale), options.restart_after)
@@ -48,9 +50,12 @@ def _services(options: argparse.Namespace) -> int:
 
 
 def _service(options: argparse.Namespace) -> int:
-    from chassis.runner import run
-    from chassis.settings import SettingsError
+    with importing():
+        from chassis.runner import run
+        from chassis.service import load
+        from chassis.settings import SettingsError
 
+        load(options.name)
     try:
         run(options.name)
     except SettingsError as problem:
@@ -60,8 +65,9 @@ def _service(options: argparse.Namespace) -> int:
 
 
 def _migrate(options: argparse.Namespace) -> int:
-    from chassis.runner import migrate_service
-    from chassis.settings import Environment
+    with importing():
+        from chassis.runner import migrate_service
+        from chassis.settings import Environment
 
     for name in options.names or SERVICES:
         say(f"{name}: {'brought up to date' if migrate_service(name, Environment()) else 'is up to date'}")
@@ -69,12 +75,14 @@ def _migrate(options: argparse.Namespace) -> int:
 
 
 def _topology(_options: argparse.Namespace) -> int:
-    from chassis.messaging.topology import explain
-    from chassis.runner import declare_topology
-    from chassis.runtime import read_queue_type
-    from chassis.service import load
-    from chassis.settings import Environment, SettingsError
+    with importing():
+        from chassis.messaging.topology import explain
+        from chassis.runner import declare_topology
+        from chassis.runtime import read_queue_type
+        from chassis.service import load
+        from chassis.settings import Environment, SettingsError
 
+        classes = [load(name) for name in SERVICES]
     environment = Environment()
     try:
         uri = environment.text("AMQP_URI")
@@ -84,7 +92,7 @@ def _topology(_options: argparse.Namespace) -> int:
         sys.stderr.write(f"{problem}\n")
         return 1
     try:
-        found = declare_topology(uri, [load(name) for name in SERVICES], queue_type)
+        found = declare_topology(uri, classes, queue_type)
     except OSError as problem:
         sys.stderr.write(f"The broker at AMQP_URI does not answer: {problem}\n")
         return 1
@@ -96,10 +104,11 @@ def _topology(_options: argparse.Namespace) -> int:
 
 
 def _reconcile(options: argparse.Namespace) -> int:
-    from chassis.rpc import RpcClient
-    from kernel.errors import Refusal
-    from punchcard.processes import addresses
-    from punchcard.reconcile import ProviderBook, StaffClient, broker_depths, reconcile
+    with importing():
+        from chassis.rpc import RpcClient
+        from kernel.errors import Refusal
+        from punchcard.processes import addresses
+        from punchcard.reconcile import ProviderBook, StaffClient, broker_depths, reconcile
 
     named = "AMQP_URI" in os.environ and "IDENTITY_SIGNING_KEY" in os.environ
     known = os.environ if named else addresses(options.folder)  # never half of one store and half of another

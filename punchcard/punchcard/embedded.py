@@ -44,6 +44,8 @@ from punchcard.says import CannotStart, say
 
 _log = logging.getLogger(__name__)
 
+_CLASSES = [load(name) for name in SERVICES]
+
 Wsgi = Callable[[dict[str, Any], Any], Any]
 
 
@@ -97,9 +99,8 @@ def run(folder: Path, port: int) -> None:
 
 
 def _start_services(stack: contextlib.ExitStack) -> None:
-    classes = [load(name) for name in SERVICES]
-    runner.declare_topology("memory://", classes)
-    services = runner.build_runner(classes)
+    runner.declare_topology("memory://", _CLASSES)
+    services = runner.build_runner(_CLASSES)
     services.start()
     stack.callback(runner.stop_runner, services)
 

@@ -28,8 +28,8 @@ from chassis.messaging.topology import (
 from chassis.observability import metrics
 from chassis.observability.logs import configure
 from chassis.persistence import Database
-from chassis.persistence.migrations import migrate
 from chassis.persistence.patience import SILENCE_S, limit_silence
+from chassis.persistence.schema import is_newest
 from chassis.service import Consume, Every, entrypoints, load, subscriptions
 from chassis.settings import Environment
 
@@ -63,6 +63,10 @@ def migrate_service(name: str, environment: Environment) -> bool:
     environment.check()
     database = Database(url)
     try:
+        if is_newest(database, name):
+            return False
+        from chassis.persistence.migrations import migrate  # with all of Alembic
+
         return migrate(database, name)
     finally:
         database.close()

@@ -10,8 +10,6 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from alembic import op
-
 from chassis.identity import Identity
 from chassis.persistence.tables import audit_columns
 from kernel.ids import new_id
@@ -21,6 +19,8 @@ _REFUSAL = "the audit trail is append-only"
 
 def create_audit_table() -> None:
     """Make the table and what keeps it as it is; for a service's migration."""
+    from alembic import op  # which nobody else needs: see chassis.persistence.schema
+
     op.create_table("audit_entry", *audit_columns())
     op.create_index("audit_entry_of_organization", "audit_entry", ["organization_id", "id"])
     op.create_index("audit_entry_of_subject", "audit_entry", ["subject_id", "id"])
@@ -43,6 +43,8 @@ def create_audit_table() -> None:
 
 def drop_audit_table() -> None:
     """Undo `create_audit_table`."""
+    from alembic import op
+
     op.drop_table("audit_entry")
     if op.get_bind().dialect.name == "postgresql":
         op.execute("DROP FUNCTION refuse_audit_change()")
