@@ -141,8 +141,20 @@ def authenticate() -> None:
     scheme, _, secret = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not _CREDENTIAL.fullmatch(secret.strip()):
         raise unauthenticated()
-    g.credential = backend().identities.find(digest_of(secret.strip()), _ask_accounts)
     g.is_session = secret.strip().startswith(SESSION_PREFIX)
+    become(digest_of(secret.strip()))
+
+
+def become(digest: str) -> None:
+    """Go on as whoever a credential is of: every call of this request says so.
+
+    Args:
+        digest: of the session token or API key.
+
+    Raises:
+        Refusal: `unauthenticated`.
+    """
+    g.credential = backend().identities.find(digest, _ask_accounts)
     at_hand = context.current()
     context.enter(
         context.RequestContext(

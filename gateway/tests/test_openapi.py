@@ -72,7 +72,8 @@ def test_every_operation_is_complete(document: dict[str, Any]) -> None:
         parameters = [*document["paths"][path].get("parameters", []), *operation.get("parameters", [])]
         assert {each["name"] for each in parameters if each["in"] == "path"} == in_path
         if method in {"POST", "PATCH"} and path != "/v1/webhooks/payments":  # its body is the provider's own
-            schema = operation["requestBody"]["content"]["application/json"]["schema"]
+            [body] = operation["requestBody"]["content"].values()  # JSON, or the form of a page
+            schema = body["schema"]
             named = document["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
             assert named["additionalProperties"] is False, path
 
@@ -88,7 +89,7 @@ def test_open_routes_are_marked(document: dict[str, Any]) -> None:
         "/v1/sessions", "/v1/categories", "/v1/products", "/v1/products/{sku}", "/v1/terms", "/healthz", "/readyz",
         "/openapi.json", "/docs", "/v1/webhooks/payments",
         "/v1/users", "/v1/users/confirm", "/v1/password-resets", "/v1/password-resets/{token}",
-        "/v1/invitations/{token}",
+        "/v1/invitations/{token}", "/admin/reconciliation",
     }  # fmt: skip
 
 
@@ -124,6 +125,7 @@ def test_idempotency_key_is_documented_where_it_is_required(document: dict[str, 
         "/v1/users", "/v1/users/confirm", "/v1/password-resets", "/v1/password-resets/{token}", "/v1/account/password",
         "/v1/sessions", "/v1/organization/api-keys", "/v1/cart/lines", "/v1/cart/deployment",
         "/v1/support-cards/preview", "/v1/webhooks/payments", "/v1/admin/dead-letters/replay",
+        "/admin/reconciliation",
     }  # fmt: skip
 
 
