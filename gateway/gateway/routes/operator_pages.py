@@ -31,7 +31,8 @@ body{font:16px/1.5 system-ui,sans-serif;max-width:70rem;margin:2rem auto;padding
 code{font-family:ui-monospace,monospace;font-size:.9em;overflow-wrap:anywhere}h2{margin-top:2rem}
 table{border-collapse:collapse;width:100%;margin:.5rem 0}caption{text-align:left;font-weight:600}
 th,td{text-align:left;padding:.25rem .5rem;border-bottom:1px solid #ccc;vertical-align:top}
-td:first-child code{white-space:nowrap}.n{text-align:right}.well{color:#14622e}.broken{color:#a4161a}label{display:block;margin:.75rem 0 .25rem}
+td:first-child code{white-space:nowrap}.n{text-align:right}
+.well{color:#14622e}.broken{color:#a4161a}label{display:block;margin:.75rem 0 .25rem}
 input,button{font:inherit;padding:.4rem .6rem}button{margin-top:1rem}
 @media(prefers-color-scheme:dark){body{color:#eee;background:#161616}th,td{border-color:#444}
 .well{color:#7bd88f}.broken{color:#ff8a8a}}
