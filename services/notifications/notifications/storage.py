@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import timedelta
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -12,7 +12,7 @@ from chassis.persistence import Reader, Row, Statement, Transaction, UtcDateTime
 from chassis.persistence.paging import page
 from chassis.persistence.statements import any_of, insertion_if_new
 from kernel.clock import CLOCKS_DIFFER
-from notifications.domain.deliveries import LONGEST_DELAY, State
+from notifications.domain.deliveries import LONGEST_DELAY, MailKind, State
 
 METADATA = sa.MetaData()
 add_messaging_tables(METADATA)
@@ -70,6 +70,11 @@ _DUE = (
                 DELIVERY.c.last_error.is_(None),
                 DELIVERY.c.next_attempt_at > sa.bindparam("no_lease", type_=UtcDateTimeColumn),
             ),
+            sa.and_(
+                DELIVERY.c.kind == MailKind.RECEIPT,
+                DELIVERY.c.attempts == 0,
+                sa.exists().where(INVOICE_NUMBER.c.order_id == DELIVERY.c.order_id),
+            ),
         ),
     )
     .order_by(DELIVERY.c.next_attempt_at, DELIVERY.c.id)
@@ -84,17 +89,6 @@ _NUMBER_OF_INVOICE = (
     .scalar_subquery()
     .label("invoice_number")
 )
-_KNOWN_NUMBERS = Statement(sa.select(INVOICE_NUMBER.c.order_id).where(any_of(INVOICE_NUMBER.c.order_id, "order_ids")))
-_NO_LONGER_WAITS = Statement(
-    sa.update(DELIVERY)
-    .where(
-        any_of(DELIVERY.c.cause, "causes"),
-        DELIVERY.c.state == State.QUEUED,
-        DELIVERY.c.attempts == 0,
-        DELIVERY.c.next_attempt_at > sa.bindparam("now", type_=UtcDateTimeColumn),
-    )
-    .values(next_attempt_at=sa.bindparam("now", type_=UtcDateTimeColumn))
-)
 _CLAIM = Statement(
     sa.update(DELIVERY)
     .where(DELIVERY.c.id == _DUE.c.id)
@@ -108,27 +102,20 @@ _MARK_SENT = Statement(
 )
 
 
-def invoiced(reader: Reader, order_ids: Iterable[str]) -> set[str]:
-    """Those of the orders whose invoice's number is known."""
-    return {row["order_id"] for row in reader.all(_KNOWN_NUMBERS, order_ids=sorted(order_ids))}
-
-
 def note_invoice(tx: Transaction, order_id: str, number: str) -> None:
     """Keep the number of an order's invoice."""
     values = {"order_id": order_id, "number": number, "noted_at": tx.now}
     tx.write(insertion_if_new(INVOICE_NUMBER, tuple(values)), **values)
 
 
-def let_go(tx: Transaction, causes: Sequence[str]) -> None:
-    """Have mails that wait for something sent now, unless they are being sent."""
-    tx.write(_NO_LONGER_WAITS, causes=list(causes), now=tx.now)
-
-
-def claim_due(tx: Transaction, lease: timedelta, most: int) -> list[Row]:
-    """Take the mails that have been due for longest, so that nobody else sends them before the lease lapses.
+def claim_due(ask: Callable[..., Sequence[Row]], now: datetime, lease: timedelta, most: int) -> list[Row]:
+    """Take the mails that have been due for longest, so that nobody else sends them before the lease lapses. A receipt
+    that waits for the number of its invoice is due as soon as that is there.
 
     Args:
-        tx: commits before the mails are sent, so that no lock is held meanwhile.
+        ask: runs a statement, `Transaction.all` or `Database.at_once`; commits before the mails are sent, so that no
+            lock is held meanwhile.
+        now: the moment.
         lease: longer than the sending may take; a sender that dies is succeeded after that.
         most: how many.
 
@@ -138,12 +125,12 @@ def claim_due(tx: Transaction, lease: timedelta, most: int) -> list[Row]:
         tried yet.
     """
     times = {
-        "now": tx.now,
-        "lapses_at": tx.now + lease,
-        "no_lease": tx.now + lease + CLOCKS_DIFFER,
-        "no_delay": tx.now + max(lease, LONGEST_DELAY) + CLOCKS_DIFFER,
+        "now": now,
+        "lapses_at": now + lease,
+        "no_lease": now + lease + CLOCKS_DIFFER,
+        "no_delay": now + max(lease, LONGEST_DELAY) + CLOCKS_DIFFER,
     }
-    rows = tx.all(_CLAIM, **times, most=most)
+    rows = ask(_CLAIM, **times, most=most)
     return sorted(rows, key=lambda row: (row["attempts"], row["id"]))
 
 

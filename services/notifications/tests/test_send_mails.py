@@ -128,7 +128,7 @@ def test_what_a_clock_that_was_ahead_has_queued_or_claimed_is_sent(
     clock.advance(hours=1)
     queue(app, email="bob@acme.example")
     with database.transaction() as tx:
-        assert claim_due(tx, timedelta(seconds=30), 1)  # by a sender that dies
+        assert claim_due(tx.all, tx.now, timedelta(seconds=30), 1)  # by a sender that dies
     clock.advance(hours=-1)
     assert send_mails(app) == 2
 

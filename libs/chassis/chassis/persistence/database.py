@@ -296,6 +296,24 @@ class Database:
                 session.roll_back()
                 raise
 
+    def at_once(self, statement: Statement, /, **values: Any) -> Sequence[Row]:
+        """Run a statement that is a transaction by itself, without a BEGIN and a COMMIT around it; what it finds.
+
+        Raises:
+            Refusal: as `transaction` does.
+        """
+        with self._translated(), self._one_writer(), self._session() as session:
+            if session.is_sqlite:
+                session.begin()
+            try:
+                found = session.rows(statement, values)
+                if session.is_sqlite:
+                    session.commit()
+            except BaseException:
+                session.roll_back()
+                raise
+            return found
+
     def ping(self) -> None:
         """Ask the database for a sign of life.
 

@@ -20,17 +20,11 @@ from notifications.messages import PAYLOADS, recipient_of
 def queue_receipts(app: App, events: Sequence[Event]) -> None:
     """Orders were paid: their buyers get a receipt each, as soon as it can name the invoice, or else without it."""
     with app.database.transaction() as tx:
-        fresh = list(tx.accept_each(events))
-        if not fresh:
-            return
-        invoiced = storage.invoiced(tx, {event.data["order_id"] for event in fresh})
-        for event in fresh:
-            order_id = event.data["order_id"]
-            due_at = tx.now if order_id in invoiced else tx.now + LONGEST_WAIT_FOR_INVOICE
-            delivery = _delivery(app, event, MailKind.RECEIPT, order_id, tx.now)
-            storage.add_delivery(tx, {**delivery, "next_attempt_at": due_at})
-        if invoiced:
-            tx.after_commit(app.wake_sender)
+        for event in tx.accept_each(events):
+            delivery = _delivery(app, event, MailKind.RECEIPT, event.data["order_id"], tx.now)
+            storage.add_delivery(tx, {**delivery, "next_attempt_at": tx.now + LONGEST_WAIT_FOR_INVOICE})
+        # the number may come at this very moment: neither transaction sees the other, but the sender sees both
+        tx.after_commit(app.wake_sender)
 
 
 def note_invoices(app: App, events: Sequence[Event]) -> None:
@@ -41,7 +35,6 @@ def note_invoices(app: App, events: Sequence[Event]) -> None:
             return
         for order_id, number in sorted(numbers.items()):
             storage.note_invoice(tx, order_id, number)
-        storage.let_go(tx, [cause_of(MailKind.RECEIPT, order_id) for order_id in sorted(numbers)])
         tx.after_commit(app.wake_sender)
 
 

@@ -44,8 +44,7 @@ def send_mails(app: App) -> int:
     lease = timedelta(seconds=app.transport.timeout_s) + _SPARE
     sent = 0
     with app.transport.session() as session:
-        with app.database.transaction() as tx:
-            claimed = storage.claim_due(tx, lease, BATCH)
+        claimed = storage.claim_due(app.database.at_once, app.database.clock.now(), lease, BATCH)
         while claimed:
             outcomes = _send_batch(app, session, claimed)
             unreachable = outcomes[-1][1] is not None and outcomes[-1][1].kind is FailureKind.UNREACHABLE
@@ -54,7 +53,7 @@ def send_mails(app: App) -> int:
                 _note(tx, outcomes)
                 storage.hand_back(tx, claimed[len(outcomes) :])
                 more = len(claimed) == BATCH or len(outcomes) < len(claimed)
-                claimed = storage.claim_due(tx, lease, BATCH) if more and not unreachable else []
+                claimed = storage.claim_due(tx.all, tx.now, lease, BATCH) if more and not unreachable else []
     return sent
 
 

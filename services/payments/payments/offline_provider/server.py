@@ -7,7 +7,11 @@ from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
 
 class _QuietHandler(WSGIRequestHandler):
-    """Writes no line a request."""
+    """Keeps connections open between requests, as providers do, and writes no line a request."""
+
+    protocol_version = "HTTP/1.1"
+    #: Head and body leave apart: the second would wait for the client's word that the first has come.
+    disable_nagle_algorithm = True
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
         """Nothing."""
