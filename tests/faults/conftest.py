@@ -55,8 +55,10 @@ def _seeds() -> range:
 
 @pytest.fixture
 def rng(request: pytest.FixtureRequest, seed: int) -> random.Random:
-    """Where a test takes its chances from; the same for the same seed."""
-    name = getattr(request.node, "originalname", request.node.name)
+    """Where a test takes its chances from; the same for the same seed, and another for each of its parameters: they
+    share a store, in which the same chances would make the same idempotency keys.
+    """
+    name = request.node.name
     print(f"{name}: FAULT_SEED={seed}")  # noqa: T201  # pytest shows it when the test fails
     return random.Random(f"{name}-{seed}")
 
