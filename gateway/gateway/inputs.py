@@ -585,7 +585,7 @@ class NewReceipt(RequestSchema):
 class ReviewQuery(PageQuery):
     """Money that had nothing to pay for: for one reason or order, or all of it."""
 
-    reason = fields.String(validate=validate.OneOf(["overpaid", "order_paid", "order_cancelled"]))
+    reason = fields.String(validate=validate.OneOf(["overpaid", "order_paid", "order_cancelled", "stray_capture"]))
     order_id = PlainString(max_length=64)
     settled = fields.Boolean(truthy={"true"}, falsy={"false"}, metadata={"description": "All of it without"})
 

@@ -941,8 +941,20 @@ class SettledSurplus(Schema):
     payment = fields.Nested(lambda: PaymentProgress(), required=True, allow_none=True)
 
 
+class StrayCharge(Schema):
+    """A charge that the payment provider made although the attempt was over. It is given back by itself."""
+
+    order_id = _TEXT(required=True)
+    order_number = _TEXT(required=True)
+    provider_charge_id = _TEXT(required=True)
+    state = _TEXT(
+        required=True,
+        metadata={"description": "returning, returned, or refused by the provider: then somebody must see to it"},
+    )
+
+
 class Surplus(Schema):
-    """Money that had nothing to pay for."""
+    """Money that had nothing to pay for: it came by wire or check, or by a charge of the payment provider's own."""
 
     id = _TEXT(required=True)
     reason = _TEXT(required=True)
@@ -950,7 +962,10 @@ class Surplus(Schema):
     noted_at = _WHEN(required=True)
     organization_id = _TEXT(required=True)
     settlement = _maybe(_TEXT, metadata={"description": "returned or used; null until it is settled"})
-    receipt = fields.Nested(Receipt, required=True)
+    receipt = fields.Nested(Receipt, required=True, allow_none=True)
+    charge = fields.Nested(
+        StrayCharge, required=True, allow_none=True, metadata={"description": "For the reason stray_capture"}
+    )
 
 
 class Objection(Schema):

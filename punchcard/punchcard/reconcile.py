@@ -296,17 +296,22 @@ def _money_breaks(facts: Facts) -> Iterator[Break]:
         if order_id in paid and captures[order_id] and intent["amount"] != paid[order_id]["total"]:
             due, taken = paid[order_id]["total"]["amount_minor"], intent["amount"]["amount_minor"]
             yield Break("captured_amount_is_the_total", order_id, due, taken)
+        kept = intent.get("strays", 0) - intent.get("strays_returned", 0)
+        if kept:
+            yield Break("stray_capture_is_given_back", order_id, 0, kept)
     yield from _differences("paid_order_has_one_capture", dict.fromkeys(paid, 1), captures)
     yield from _remittance_breaks(facts)
     if facts.charges is None:
         return
     charged = {key: [amount for amount in amounts if amount > 0] for key, amounts in facts.charges.items()}
-    yield from _differences(
-        "paid_order_has_one_charge", dict.fromkeys(by_card, 1), {key: len(took) for key, took in charged.items()}
+    # what was taken by error counts for as much as was given back of it
+    wanted = Counter(by_card) + Counter(
+        {intent["order_id"]: intent.get("strays_returned", 0) for intent in facts.intents}
     )
+    yield from _differences("paid_order_has_one_charge", wanted, {key: len(took) for key, took in charged.items()})
     for order_id in sorted(by_card):
         due, took = paid[order_id]["total"]["amount_minor"], charged.get(order_id, ())
-        if len(took) == 1 and took[0] != due:
+        if took and due not in took:
             yield Break("charged_amount_is_the_total", order_id, due, took[0])
 
 
@@ -381,7 +386,8 @@ def _refund_breaks(facts: Facts) -> Iterator[Break]:
     if facts.charges is not None:
         by_card = {order["order_id"] for order in facts.orders if order["payment_method"] == "card"}
         in_book = {key: -sum(amount for amount in amounts if amount < 0) for key, amounts in facts.charges.items()}
-        expected = {order_id: minor for order_id, minor in due.items() if order_id in by_card}
+        expected = Counter({order_id: minor for order_id, minor in due.items() if order_id in by_card})
+        expected += Counter({each["order_id"]: each.get("strays_returned_minor", 0) for each in facts.intents})
         yield from _differences("order_has_its_money_back_in_the_book", expected, in_book)
     taken: Counter[str] = Counter()
     left: Counter[str] = Counter()

@@ -175,6 +175,25 @@ def test_orders_by_wire_that_are_as_they_should_be(store: FakeStore) -> None:
     assert store.reconcile().breaks == []
 
 
+def test_what_was_taken_by_error_is_a_break_until_it_is_given_back(store: FakeStore) -> None:
+    """Of an order that was never paid, and of one that was."""
+    store.charges |= {ORDER: [500, 400], "ord_2": [500]}
+    for intent in store.intents:
+        intent.update(strays=1, strays_returned=0, strays_returned_minor=0)
+    assert store.reconcile().breaks == [
+        Break("paid_order_has_one_charge", ORDER, 1, 2),
+        Break("paid_order_has_one_charge", "ord_2", 0, 1),
+        Break("stray_capture_is_given_back", ORDER, 0, 1),
+        Break("stray_capture_is_given_back", "ord_2", 0, 1),
+    ]
+    store.charges = {ORDER: [500, 400, -400], "ord_2": [500, -500]}
+    for intent, amount_minor in zip(store.intents, (400, 500), strict=True):
+        intent.update(strays_returned=1, strays_returned_minor=amount_minor)
+    assert store.reconcile().breaks == []
+    store.charges["ord_2"].append(-500)
+    assert store.reconcile().breaks == [Break("order_has_its_money_back_in_the_book", "ord_2", 500, 1000)]
+
+
 REFUND = {"refund_id": "rfd_1", "state": "done", "amount": TOTAL, "taken_back": 900}
 
 

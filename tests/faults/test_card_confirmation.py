@@ -4,8 +4,11 @@ one attempt captures, and what the payer was told is so.
 
 from __future__ import annotations
 
+import contextlib
 import random
+import sqlite3
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -15,6 +18,7 @@ from harness.faulty import FaultyStore, assert_nothing_broken
 from store import Client
 
 from chassis.testing import wait_until
+from kernel.clock import rfc3339
 
 pytestmark = pytest.mark.journey
 
@@ -128,10 +132,58 @@ def test_abandoned_for_another_card_while_payments_is_killed(faulty: FaultyStore
         answer = _decide(order) if too_late else confirming.result()
     if too_late:
         assert (answer.status_code, answer.json()["error"]["outcome"]) == (409, "voided")
-    # if the confirmation was the faster one, that card has paid
-    assert (changed.status_code, changed.json()["id"]) == (200, order["id"]), changed.text
+    if changed.status_code != 200:  # the confirmation was the faster one: that card has paid
+        assert (too_late, changed.json()["code"]) == (False, "order_already_paid"), changed.text
     _assert_paid_once(faulty, ada, order)
     assert_nothing_broken(faulty)
+
+
+def test_charged_after_it_was_given_up_is_given_back_once(faulty: FaultyStore, rng: random.Random) -> None:
+    """The provider breaks its word: the card is void, the order cancelled, and the money is taken all the same. It says
+    so twice; payments dies when it has given the money back, and has not noted it.
+    """
+    ada, order = _waiting(faulty, rng)
+    fay = faulty.client("fay@punchcard.example")
+    ada.insist(lambda: ada.ask("POST", f"/v1/orders/{order['id']}/cancel", key=new_key(rng)))
+    wait_until(lambda: ada.get(f"/v1/orders/{order['id']}")["state"] == "cancelled", "the order to be cancelled", 60)
+    review = f"/v1/admin/payments/review?order_id={order['id']}"
+    with killed_once(faulty, {"payments": "payments.refunded"}, **_IMPATIENT):
+        _charge_all_the_same(faulty, order)
+        wait_until(lambda: [item["settlement"] for item in _items(fay, review)] == ["returned"], "the money to go", 60)
+    (listed,) = _items(fay, review)
+    assert (listed["reason"], listed["amount"]) == ("stray_capture", order["totals"]["total"])
+    assert ada.get(f"/v1/orders/{order['id']}")["state"] == "cancelled"
+    told = [item["what"] for item in ada.get(f"/v1/orders/{order['id']}/timeline")["items"]]
+    assert (told.count("payment.stray_captured"), told.count("payment.stray_returned")) == (1, 1)
+    assert_nothing_broken(faulty)  # the provider's own book, too: what it took is what it gave back
+
+
+def _items(client: Client, path: str) -> list[Any]:
+    response = client.insist(lambda: client.ask("GET", path))
+    assert response.status_code == 200, response.text
+    found: list[Any] = response.json()["items"]
+    return found
+
+
+def _charge_all_the_same(faulty: FaultyStore, order: Any) -> None:
+    """Write into the provider's book what it should never do, with the news of it, due at once and again."""
+    [(key,)] = faulty.rows(
+        "payments",
+        "SELECT provider_key FROM payment_attempt JOIN payment_intent i ON i.id = intent_id WHERE order_id = :id",
+        id=order["id"],
+    )
+    now = datetime.now(UTC)
+    with contextlib.closing(sqlite3.connect(faulty.folder / "provider.db", timeout=30)) as book, book:
+        book.execute(
+            "INSERT INTO charge (id, idempotency_key, request_hash, token, status, amount_minor, currency, reference,"
+            " brand, last4, created_at) VALUES (?, ?, '', '', 'succeeded', ?, 'USD', ?, 'visa', '3220', ?)",
+            (f"ch_{key}", key, order["totals"]["total"]["amount_minor"], order["id"], rfc3339(now)),
+        )
+        book.executemany(
+            "INSERT INTO news (event_id, copy, type, idempotency_key, created_at, due_at)"
+            " VALUES (?, 0, 'charge.succeeded', ?, ?, ?)",
+            [(f"evt_{number}_{key}", key, rfc3339(now), now.timestamp()) for number in range(2)],
+        )
 
 
 def _relaunch_provider(faulty: FaultyStore, **environment: str) -> None:

@@ -21,9 +21,12 @@ from payments.domain.invoices import InvoiceState, Kind
 from payments.domain.provider import DisputeState
 from payments.domain.remittances import METHODS, Reason
 from payments.domain.states import RefundState, State
+from payments.domain.strays import REASON as STRAY_REASON
 
 #: A thousand million of the largest unit we sell in; keeps a typing error out of a 64-bit column.
 MAX_AMOUNT_MINOR = 10**12
+#: Why money is on the review list.
+_REVIEWED = [*map(str, Reason), STRAY_REASON]
 
 
 def _no_card_number(value: str) -> None:
@@ -186,7 +189,7 @@ class FoundOrders(TolerantSchema):
 class ListReview(RequestSchema):
     """A page of the money that had nothing to pay for, for staff."""
 
-    reason = fields.String(allow_none=True, load_default=None, validate=validate.OneOf([str(each) for each in Reason]))
+    reason = fields.String(allow_none=True, load_default=None, validate=validate.OneOf(_REVIEWED))
     order_id = PlainString(allow_none=True, load_default=None, max_length=64)
     settled = fields.Boolean(allow_none=True, load_default=None, truthy={True}, falsy={False})
     limit = StrictInteger(load_default=20, validate=validate.Range(min=1, max=100))
@@ -417,17 +420,28 @@ class RecordedReply(TolerantSchema):
     replayed = fields.Boolean(required=True)
 
 
+class StrayChargeSchema(TolerantSchema):
+    """A charge of the provider's for an attempt that had ended without money; it is given back by itself."""
+
+    order_id = fields.String(required=True)
+    order_number = fields.String(required=True)
+    provider_charge_id = fields.String(required=True)
+    #: `returning`, `returned`, or `refused` by the provider: then a person must see to it.
+    state = fields.String(required=True, validate=validate.OneOf(["returning", "returned", "refused"]))
+
+
 class Surplus(TolerantSchema):
-    """Money that has nothing to pay for."""
+    """Money that has nothing to pay for: from a receipt, or from a stray charge."""
 
     id = fields.String(required=True)
-    reason = fields.String(required=True, validate=validate.OneOf([str(each) for each in Reason]))
+    reason = fields.String(required=True, validate=validate.OneOf(_REVIEWED))
     amount = fields.Nested(AmountSchema, required=True)
     noted_at = _moment()
     organization_id = fields.String(required=True)
     #: `returned` or `used`; null until it is settled.
     settlement = fields.String(required=True, allow_none=True)
-    receipt = fields.Nested(ReceiptSchema, required=True)
+    receipt = fields.Nested(ReceiptSchema, required=True, allow_none=True)
+    charge = fields.Nested(StrayChargeSchema, load_default=None, allow_none=True)
 
 
 class ReviewList(TolerantSchema):
@@ -510,6 +524,10 @@ class OrderFact(TolerantSchema):
     dispute = fields.String(
         allow_none=True, load_default=None, validate=validate.OneOf([str(state) for state in DisputeState])
     )
+    #: Charges of the provider's for attempts that were over; how many of them were given back, and their sum.
+    strays = StrictInteger(load_default=0)
+    strays_returned = StrictInteger(load_default=0)
+    strays_returned_minor = StrictInteger(load_default=0)
 
 
 class DisputeSchema(TolerantSchema):

@@ -16,7 +16,10 @@ from chassis.persistence.paging import page
 from payments.dispute_storage import DISPUTE
 from payments.domain.remittances import Reason
 from payments.domain.states import ENTERED_FROM, RefundState, State
+from payments.domain.strays import REASON as STRAY_REASON
+from payments.domain.strays import StrayState
 from payments.storage import ATTEMPT, INTENT, METADATA, REFUND, sum_of_refunds
+from payments.stray_storage import STRAY, has_stray, strays_of_intent
 
 _COMPLETES = sa.text("completes")
 _SENT = sa.text("state = 'paid'")
@@ -300,31 +303,54 @@ def receipts_without_surplus(tx: Transaction, intent_id: str) -> Sequence[Row]:
 def page_of_surplus(
     reader: Reader, reason: str | None, order_id: str | None, settled: bool | None, limit: int, cursor: str | None
 ) -> tuple[Sequence[Row], str | None]:
-    """One page of money that had nothing to pay for, newest first; settled or not, or all of it.
+    """One page of money that had nothing to pay for, newest first; settled or not, or all of it: surplus with its
+    receipt, and stray captures with what stands in the provider's book.
 
     Raises:
         Refusal: `invalid_cursor`.
     """
-    receipt = [RECEIPT.c[name] for name in ("method", "bank_reference", "received_on", "recorded_by", "recorded_at")]
+    of_receipt = [RECEIPT.c[name] for name in ("method", "bank_reference", "received_on", "recorded_by", "recorded_at")]
     intent = [INTENT.c[name] for name in ("order_id", "order_number", "organization_id")]
-    query = (
-        sa.select(SURPLUS, RECEIPT.c.amount_minor.label("received_minor"), SURPLUS_SETTLEMENT.c.how, *receipt, *intent)
+    received = (
+        sa.select(
+            SURPLUS, RECEIPT.c.amount_minor.label("received_minor"), SURPLUS_SETTLEMENT.c.how, *of_receipt, *intent,
+            *(sa.cast(sa.null(), STRAY.c[name].type).label(name) for name in ("state", "provider_charge_id")),
+        )
         .join(RECEIPT, RECEIPT.c.id == SURPLUS.c.receipt_id)
         .join(INTENT, INTENT.c.id == RECEIPT.c.intent_id)
         .outerjoin(SURPLUS_SETTLEMENT, SURPLUS_SETTLEMENT.c.surplus_id == SURPLUS.c.id)
+    )  # fmt: skip
+    from_stray: dict[str, sa.ColumnElement[Any]] = {
+        **{column.name: column for column in (*STRAY.c, *intent)},
+        "reason": sa.literal(STRAY_REASON),
+        "how": sa.case((STRAY.c.state == StrayState.RETURNED, "returned")),
+    }
+    strays = (
+        sa.select(
+            *(
+                from_stray.get(column.name, sa.cast(sa.null(), column.type)).label(column.name)
+                for column in received.selected_columns
+            )
+        )
+        .select_from(STRAY)
+        .join(ATTEMPT, ATTEMPT.c.id == STRAY.c.attempt_id)
+        .join(INTENT, INTENT.c.id == ATTEMPT.c.intent_id)
+        .where(STRAY.c.state != StrayState.SUSPECTED)
     )
+    listed = sa.union_all(received, strays).subquery("listed")
+    query = sa.select(listed)
     if settled is not None:
-        query = query.where(SURPLUS_SETTLEMENT.c.how.is_not(None) if settled else SURPLUS_SETTLEMENT.c.how.is_(None))
+        query = query.where(listed.c.how.is_not(None) if settled else listed.c.how.is_(None))
     if reason is not None:
-        query = query.where(SURPLUS.c.reason == reason)
+        query = query.where(listed.c.reason == reason)
     if order_id is not None:
-        query = query.where(INTENT.c.order_id == order_id)
-    return page(reader, query, SURPLUS.c.id, limit, cursor)
+        query = query.where(listed.c.order_id == order_id)
+    return page(reader, query, listed.c.id, limit, cursor)
 
 
 def page_of_intents(reader: Reader, limit: int, cursor: str | None) -> tuple[Sequence[Row], str | None]:
     """One page of all intents, newest first, with what came of each: captured attempts, receipts that completed it,
-    the sum of its receipts, what of that was set aside, and what was given back.
+    the sum of its receipts, what of that was set aside, what was given back, and its stray captures.
 
     Raises:
         Refusal: `invalid_cursor`.
@@ -350,6 +376,7 @@ def page_of_intents(reader: Reader, limit: int, cursor: str | None) -> tuple[Seq
         received.scalar_subquery().label("received"),
         surplus.scalar_subquery().label("surplus"),
         sum_of_refunds(RefundState.SUCCEEDED),
+        *strays_of_intent(),
     )
     return page(reader, query, INTENT.c.id, limit, cursor)
 
@@ -372,6 +399,7 @@ def find_orders(
             _has(ATTEMPT, ATTEMPT.c.provider_charge_id == provider_id),
             _has(REFUND, REFUND.c.provider_refund_id == provider_id),
             _has(DISPUTE, DISPUTE.c.provider_dispute_id == provider_id),
+            has_stray(provider_id),
         )
         query = query.where(sa.or_(*at_provider))
     if reference is not None:

@@ -42,6 +42,7 @@ from payments.use_cases.receive_webhook import receive_webhook
 from payments.use_cases.record_payout import list_payouts, record_payout
 from payments.use_cases.record_receipt import record_receipt
 from payments.use_cases.refund import refund
+from payments.use_cases.return_strays import return_strays
 from payments.use_cases.save_payment_method import save_payment_method, settle_payment_methods
 from payments.use_cases.settle_payments import settle_payments
 from payments.use_cases.settle_refunds import settle_refunds
@@ -247,6 +248,11 @@ class PaymentsService(Service):
     def follow_disputes(self) -> None:
         """Webhooks have it done at once; this is for those that never come."""
         follow_disputes(self.app)
+
+    @every(30.0)
+    def return_strays(self) -> None:
+        """Money that was taken for an attempt that was over goes back."""
+        return_strays(self.app)
 
     @every(2.0)
     def settle_refunds(self) -> None:

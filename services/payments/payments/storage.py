@@ -205,6 +205,14 @@ def find_intent(reader: Reader, order_id: str) -> Row | None:
     return reader.one(_FIND_INTENT, order_id=order_id)
 
 
+def is_due(next_check_at: sa.ColumnElement[datetime], now: datetime, lease: timedelta) -> sa.ColumnElement[bool]:
+    """Whether the time of the next check has come; or is later than anybody waits: then the clock that it is from was
+    wrong, and it holds nobody.
+    """
+    longest = max(lease, timedelta(seconds=LONGEST_PAUSE_S)) + CLOCKS_DIFFER
+    return sa.or_(next_check_at <= now, next_check_at > now + longest)
+
+
 def claim_due_attempt(tx: Transaction, lease: timedelta, order_id: str | None = None) -> Attempt | None:
     """Take the attempt that has been due for longest, for `lease`; None if nobody else's and due is none.
 
@@ -216,14 +224,7 @@ def claim_due_attempt(tx: Transaction, lease: timedelta, order_id: str | None = 
     waits_for_payer = () if order_id is None else (ATTEMPT.c.action_url.is_not(None),)
     due = (
         _attempts_under_way()
-        .where(
-            sa.or_(
-                *waits_for_payer,
-                ATTEMPT.c.next_check_at <= tx.now,
-                # later than anybody waits: the clock that it is from was wrong, and it holds nobody
-                ATTEMPT.c.next_check_at > tx.now + max(lease, timedelta(seconds=LONGEST_PAUSE_S)) + CLOCKS_DIFFER,
-            )
-        )
+        .where(sa.or_(*waits_for_payer, is_due(ATTEMPT.c.next_check_at, tx.now, lease)))
         .order_by(ATTEMPT.c.next_check_at)
         .limit(1)
         .with_for_update(skip_locked=True, of=ATTEMPT)
@@ -393,12 +394,7 @@ def claim_due_refund(tx: Transaction, lease: timedelta, refund_id: str | None = 
     """Take the refund that has been due for longest (or that one), for `lease`; None if none is due and nobody's."""
     due = (
         _REFUND_WITH_INTENT.where(
-            REFUND.c.state == RefundState.PROCESSING,
-            sa.or_(
-                REFUND.c.next_check_at <= tx.now,
-                # as with attempts: the clock that it is from was wrong
-                REFUND.c.next_check_at > tx.now + max(lease, timedelta(seconds=LONGEST_PAUSE_S)) + CLOCKS_DIFFER,
-            ),
+            REFUND.c.state == RefundState.PROCESSING, is_due(REFUND.c.next_check_at, tx.now, lease)
         )
         .order_by(REFUND.c.next_check_at)
         .limit(1)

@@ -107,12 +107,14 @@ class Hint:
         kind: what the provider calls it, for the log.
         key: the idempotency key it is about; None if it is about something else.
         is_of_dispute: whether a dispute was opened or closed.
+        says_captured: whether money is said to have been taken under it.
     """
 
     event_id: str
     kind: str
     key: str | None
     is_of_dispute: bool = False
+    says_captured: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,7 +63,7 @@ class OfflineWebhooks:
         charge = event["data"]["charge"]
         return Hint(
             event["id"], event["type"], charge["idempotency_key"] if charge else None,
-            event["type"].startswith("dispute."),
+            is_of_dispute=event["type"].startswith("dispute."), says_captured=event["type"] == "charge.succeeded",
         )  # fmt: skip
 
     def _is_authentic(self, body: bytes, moment: str, signatures: Sequence[str]) -> bool:

@@ -36,6 +36,7 @@ def order_facts(app: App, caller: Identity, *, limit: int, cursor: str | None) -
                 "surplus": _money(row["surplus"], row),
                 "refunded_minor": row["refunded_minor"] + int(row["sent_back"]),
                 "dispute": disputes[row["id"]]["state"] if row["id"] in disputes else None,
+                **{name: int(row[name]) for name in ("strays", "strays_returned", "strays_returned_minor")},
             }
             for row in rows
         ],

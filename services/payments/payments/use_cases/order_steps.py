@@ -10,8 +10,10 @@ from chassis.persistence import Reader, Row
 from chassis.timeline import Step
 from payments.dispute_storage import DISPUTE
 from payments.domain.states import RefundState, State
+from payments.domain.strays import StrayState
 from payments.remittance_storage import INSTRUCTIONS, RECEIPT
 from payments.storage import ATTEMPT, INTENT, REFUND
+from payments.stray_storage import STRAY
 
 #: What an attempt has come to, by its state; one that is under way has come to nothing yet.
 _ENDS = {State.CAPTURED: "payment.captured", State.FAILED: "payment.declined", State.VOIDED: "payment.voided"}
@@ -31,6 +33,8 @@ def order_steps(reader: Reader, order_id: str, organization_id: str | None) -> I
     of_intent = {table: _rows(reader, table, intent) for table in (ATTEMPT, INSTRUCTIONS, RECEIPT, REFUND, DISPUTE)}
     for attempt in of_intent[ATTEMPT]:
         yield from _of_attempt(attempt, intent)
+        for stray in reader.all(sa.select(STRAY).where(STRAY.c.attempt_id == attempt["id"])):
+            yield from _of_stray(stray)
     for instructions in of_intent[INSTRUCTIONS]:
         told = {"method": instructions["method"], "reference": instructions["reference"]}
         yield Step(instructions["issued_at"], "payment.instructions_issued", told)
@@ -56,6 +60,18 @@ def _of_attempt(attempt: Row, intent: Row) -> Iterator[Step]:
         found = ("provider_charge_id", "card_brand", "card_last4", "decline_code")
         known = {name: attempt[name] for name in found if attempt[name] is not None}
         yield Step(attempt["captured_at"] or attempt["updated_at"], ended, {**facts, **known})
+
+
+def _of_stray(stray: Row) -> Iterator[Step]:
+    """Money that was taken after all, and goes back by itself."""
+    if stray["state"] == StrayState.SUSPECTED:
+        return
+    names = ("attempt_id", "amount_minor", "currency", "provider_charge_id")
+    facts = {"stray_id": stray["id"], **{name: stray[name] for name in names}}
+    yield Step(stray["noted_at"], "payment.stray_captured", facts)
+    if stray["state"] == StrayState.RETURNED:
+        proof = {"provider_refund_id": stray["provider_refund_id"]}
+        yield Step(stray["ended_at"], "payment.stray_returned", {**facts, **proof})
 
 
 def _of_receipt(receipt: Row) -> Step:

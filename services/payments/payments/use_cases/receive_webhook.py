@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from kernel.errors import Kind, Refusal
 from payments import storage
 from payments.domain.provider import ForgedWebhook
+from payments.use_cases.return_strays import suspect
 
 if TYPE_CHECKING:
     from payments.bootstrap import App
@@ -18,7 +19,8 @@ _log = logging.getLogger(__name__)
 
 
 def receive_webhook(app: App, *, body: str, signature: str) -> dict[str, Any]:
-    """Have the attempt or dispute that an authentic webhook is about settled by what the provider answers.
+    """Have the attempt or dispute that an authentic webhook is about settled by what the provider answers; or, if the
+    attempt has ended without money and money is said to have been taken, see to that (`return_strays`).
 
     Nothing of the webhook is believed but that something has happened: not its amount, not its state, not its order.
     So it does no harm twice, late, or before the one that should have come first.
@@ -39,10 +41,13 @@ def receive_webhook(app: App, *, body: str, signature: str) -> dict[str, Any]:
         raise _refused() from None
     with app.database.transaction() as tx:
         is_news = storage.add_webhook_event(tx, hint.event_id, hint.kind)
-        if is_news and hint.key is not None and storage.check_now(tx, hint.key):
-            tx.after_commit(app.settle_soon)
         if is_news and hint.is_of_dispute:
             tx.after_commit(app.follow_disputes_soon)
+        if is_news and hint.key is not None:
+            if storage.check_now(tx, hint.key):
+                tx.after_commit(app.settle_soon)
+            elif hint.says_captured:
+                suspect(app, tx, hint.key)
     return {}
 
 

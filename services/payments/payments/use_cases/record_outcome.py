@@ -10,6 +10,7 @@ from kernel.clock import rfc3339
 from payments import messages, remittance_storage, storage
 from payments.domain.declines import decline, decline_code
 from payments.domain.provider import Attempt, Captured, Declined, Outcome, RequiresAction, Voided, believe
+from payments.use_cases.return_strays import suspect
 
 if TYPE_CHECKING:
     from chassis.persistence import Transaction
@@ -28,7 +29,7 @@ def record_outcome(app: App, attempt: Attempt, outcome: Outcome) -> Outcome:
     believed = believe(outcome, attempt.amount)
     with app.database.transaction() as tx:
         if isinstance(believed, Captured):
-            _captured(tx, attempt, believed)
+            _captured(app, tx, attempt, believed)
         elif isinstance(believed, Declined):
             _declined(tx, attempt, believed)
         elif isinstance(believed, Voided):
@@ -42,7 +43,7 @@ def record_outcome(app: App, attempt: Attempt, outcome: Outcome) -> Outcome:
     return believed
 
 
-def _captured(tx: Transaction, attempt: Attempt, captured: Captured) -> None:
+def _captured(app: App, tx: Transaction, attempt: Attempt, captured: Captured) -> None:
     if storage.mark_captured(tx, attempt, captured):
         tx.emit(
             messages.CAPTURED,
@@ -57,6 +58,8 @@ def _captured(tx: Transaction, attempt: Attempt, captured: Captured) -> None:
             },
         )
         _log.info("payment attempt %s captured at %s", attempt.id, rfc3339(captured.captured_at))
+    else:
+        suspect(app, tx, attempt.key)
 
 
 def _declined(tx: Transaction, attempt: Attempt, declined: Declined) -> None:

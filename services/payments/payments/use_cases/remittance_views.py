@@ -77,8 +77,23 @@ def surplus_view(surplus: Row) -> dict[str, Any]:
         "noted_at": rfc3339(surplus["noted_at"]),
         "organization_id": surplus["organization_id"],
         "settlement": surplus["how"],
-        "receipt": receipt_view({**surplus, "id": surplus["receipt_id"], "amount_minor": surplus["received_minor"]}),
+        "receipt": _receipt_of(surplus),
+        "charge": _charge_of(surplus),
     }
+
+
+def _receipt_of(surplus: Row) -> dict[str, Any] | None:
+    if surplus["receipt_id"] is None:
+        return None
+    return receipt_view({**surplus, "id": surplus["receipt_id"], "amount_minor": surplus["received_minor"]})
+
+
+def _charge_of(surplus: Row) -> dict[str, Any] | None:
+    """The provider's charge, of a stray capture."""
+    if surplus["provider_charge_id"] is None:
+        return None
+    names = ("order_id", "order_number", "provider_charge_id", "state")
+    return {name: surplus[name] for name in names}
 
 
 def _money(amount_minor: int, currency: str) -> dict[str, Any]:
