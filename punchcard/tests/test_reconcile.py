@@ -37,7 +37,8 @@ def _intent(order_id: str, method: str, state: str, captures: int = 0, received:
     return {
         "order_id": order_id, "intent_id": f"pay_{order_id}", "method": method, "state": state, "amount": TOTAL,
         "captures": captures, "received": {**TOTAL, "amount_minor": received},
-        "surplus": {**TOTAL, "amount_minor": 0}, "refunded_minor": 0, "dispute": None,
+        "surplus": {**TOTAL, "amount_minor": 0}, "refunded_minor": 0, "dispute": None, "strays": 0,
+        "strays_returned": 0, "strays_returned_minor": 0,
     }  # fmt: skip
 
 

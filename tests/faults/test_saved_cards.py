@@ -96,7 +96,9 @@ def test_a_card_is_saved_though_nobody_asks_again(faulty: FaultyStore, rng: rand
         with contextlib.suppress(requests.RequestException):
             gus.ask("POST", _METHODS, {"provider_token": token, "save": True}, key=new_key(rng))
         wait_until(
-            lambda: _given_up(faulty) or _saved(gus) != before, "the lease of whoever died to end, or the next to start", 60
+            lambda: _given_up(faulty) or _saved(gus) != before,
+            "the lease of whoever died to end, or the next to start",
+            60,
         )
     faulty.kill_9("payments")  # the next process looks for what is to be done at once, this one every thirty seconds
     assert [forgotten for _, forgotten in _kept(faulty, token)] == [False]

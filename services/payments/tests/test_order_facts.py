@@ -24,7 +24,9 @@ def test_every_intent_with_what_was_captured(app: App, pay: Callable[..., dict[s
     told = dump_checked(messages.OrderFacts(), order_facts(app, STAFF, limit=100, cursor=None))
     amount = {"amount_minor": 12000, "currency": "USD"}
     card = {"method": "card", "amount": amount, "received": {**amount, "amount_minor": 0}}
-    card.update(surplus=card["received"], refunded_minor=0, dispute=None, strays=0, strays_returned=0, strays_returned_minor=0)
+    card.update(
+        surplus=card["received"], refunded_minor=0, dispute=None, strays=0, strays_returned=0, strays_returned_minor=0
+    )
     assert told["next"] is None
     assert sorted(told["items"], key=lambda item: item["order_id"]) == [
         {"order_id": "ord_1", "intent_id": captured["intent_id"], "state": "captured", "captures": 1, **card},
