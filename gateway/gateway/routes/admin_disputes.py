@@ -8,6 +8,7 @@ from flask import Response
 
 from gateway import inputs, outputs
 from gateway.audit import audited, note
+from gateway.csvtext import all_rows, csv_answer, wants_csv
 from gateway.web import Blueprint, answer, ask, given, needs_key, page, replayed
 
 routes = Blueprint(
@@ -15,15 +16,26 @@ routes = Blueprint(
     description="Card payments that were taken back; every call is logged.",
 )  # fmt: skip
 
+_COLUMNS = (
+    "state", "order_number", "organization_id", "amount.amount_minor", "amount.currency", "reason", "opened_at",
+    "evidence_due_at", "evidence_sent_at", "accepted_at", "closed_at", "order_id", "provider_charge_id",
+    "provider_dispute_id", "id",
+)  # fmt: skip
+#: Disputes in one file.
+_MOST_IN_CSV = 10_000
+
 
 @routes.route("", methods=["GET"])
 @audited
 @routes.response(200, outputs.page_of(outputs.ChargeDispute))
 @routes.arguments(inputs.DisputeQuery(), location="query")
 def list_disputes(query: dict[str, Any]) -> Response:
-    """Disputes, newest first."""
+    """Disputes, newest first; with `Accept: text/csv` up to 10,000 as a file."""
     note(**query)
-    return page(ask("payments", "list_disputes", given(query)), query)
+    wanted = given(query)
+    if wants_csv():
+        return csv_answer("disputes", _COLUMNS, all_rows("payments", "list_disputes", wanted, _MOST_IN_CSV))
+    return page(ask("payments", "list_disputes", wanted), query)
 
 
 @routes.route("/<id:dispute_id>", methods=["GET"])
