@@ -1,5 +1,9 @@
 # One image for every process; docker-compose.yml says which one a container runs.
 FROM python:3.11-slim
+# Letters beyond Open Sans for names in PDFs: Armenian, Georgian and more; Chinese, Japanese.
+RUN apt-get update && apt-get install -y --no-install-recommends fonts-dejavu-core fonts-droid-fallback \
+    && rm -rf /var/lib/apt/lists/*
+ENV GATEWAY_PDF_FONTS=/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf:/usr/share/fonts/truetype/droid/DroidSansFallbackFull.ttf
 ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 WORKDIR /app
 COPY requirements/runtime.txt requirements/

@@ -1,13 +1,16 @@
 """Invoices, credit notes and quotes as PDF, drawn from the same JSON that clients get.
 
-The letters are those of Open Sans (Latin, Greek, Cyrillic); what it has no letter for is printed as a question mark, so
-that no name keeps anybody from a document. The same document is the same bytes, whenever it is asked for.
+The letters are those of Open Sans (Latin, Greek, Cyrillic), then of whatever fonts the gateway is given for the rest of
+the world (`GATEWAY_PDF_FONTS`). What has no letter in any of them is printed as a question mark, so that no name keeps
+anybody from a document; so is what is written from right to left, which needs more than letters. The same document is
+the same bytes, whenever it is asked for.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from functools import cache
 from importlib.resources import files
@@ -50,9 +53,34 @@ class Paper:
     rows: Sequence[Sequence[str]] = field(default_factory=tuple)
     notes: Sequence[str] = ()
 
+    def texts(self) -> Iterator[str]:
+        """All that stands on it."""
+        yield from (self.title, *self.issuer, *self.recipient, *self.head, *self.notes)
+        for pair in (*self.facts, *self.sums, *self.rows):
+            yield from pair
 
-def invoice(data: Mapping[str, Any]) -> bytes:
-    """An invoice as a PDF, from what ``payments.get_invoice`` replies."""
+    def written(self, write: Callable[[str], str]) -> Paper:
+        """The same with every text as `write` makes it."""
+
+        def pairs(found: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+            return [(write(name), write(value)) for name, value in found]
+
+        return replace(
+            self, title=write(self.title), issuer=list(map(write, self.issuer)),
+            recipient=list(map(write, self.recipient)), facts=pairs(self.facts), sums=pairs(self.sums),
+            head=list(map(write, self.head)),
+            rows=[["\n".join(map(write, text.split("\n"))) for text in row] for row in self.rows],
+            notes=list(map(write, self.notes)),
+        )  # fmt: skip
+
+
+def invoice(data: Mapping[str, Any], fonts: Sequence[str] = ()) -> bytes:
+    """An invoice as a PDF.
+
+    Args:
+        data: what ``payments.get_invoice`` replies.
+        fonts: TrueType files for letters that Open Sans does not have, the first one that has a letter first.
+    """
     payment = data["payment"]
     facts = [
         ("Invoice number", data["number"]),
@@ -75,12 +103,13 @@ def invoice(data: Mapping[str, Any]) -> bytes:
             f"{'VOID ' if data['state'] == 'void' else ''}Invoice {data['number']}",
             _issuer(data["issuer"]), _recipient(data), facts, _sums(data), datetime.fromisoformat(data["issued_at"]),
             _HEAD, _rows(data["lines"]), notes,
-        )
+        ),
+        fonts,
     )  # fmt: skip
 
 
-def credit_note(data: Mapping[str, Any]) -> bytes:
-    """A credit note as a PDF, from one of an invoice."""
+def credit_note(data: Mapping[str, Any], fonts: Sequence[str] = ()) -> bytes:
+    """A credit note as a PDF, from one of an invoice; `fonts` as for it."""
     facts = [
         ("Credit note number", data["number"]),
         ("Date", _day(data["issued_at"])),
@@ -92,12 +121,13 @@ def credit_note(data: Mapping[str, Any]) -> bytes:
         Paper(
             f"Credit note {data['number']}", _issuer(data["issuer"]), _recipient(data), facts, _sums(data),
             datetime.fromisoformat(data["issued_at"]), notes=_exemption(data),
-        )
+        ),
+        fonts,
     )  # fmt: skip
 
 
-def quote(data: Mapping[str, Any]) -> bytes:
-    """A quote as a PDF, from what ``cart.get_order`` replies with its `issuer` and `organization`."""
+def quote(data: Mapping[str, Any], fonts: Sequence[str] = ()) -> bytes:
+    """A quote as a PDF, from what ``cart.get_order`` replies with its `issuer` and `organization`; `fonts` as above."""
     shown = data["quote"]
     facts = [
         ("Quote number", data["number"]),
@@ -111,7 +141,8 @@ def quote(data: Mapping[str, Any]) -> bytes:
         Paper(
             f"Quote {data['number']}", _issuer(data["issuer"]), _recipient(data), facts, _sums(data),
             datetime.fromisoformat(data["placed_at"]), _HEAD, _rows(data["lines"]), notes,
-        )
+        ),
+        fonts,
     )  # fmt: skip
 
 
@@ -192,14 +223,23 @@ def _day(moment: str) -> str:
 # --- how it is drawn ---
 
 
-def _draw(paper: Paper) -> bytes:
+def _draw(paper: Paper, fonts: Sequence[str]) -> bytes:
     from fpdf import FPDF  # not before somebody wants a PDF: it takes a while
 
+    letters = _own_letters()
+    needed = {ord(mark) for text in paper.texts() for mark in text if not mark.isspace()} - letters
+    if not needed:
+        fonts = ()  # a font of many letters takes a second to read
+    letters = letters.union(*map(_letters_of, fonts))
+    paper = paper.written(lambda text: _printable(text, letters))
     pdf = FPDF(format="A4")
     for style, name in _FACES.items():
         pdf.add_font(_FAMILY, style, str(_font(name)))
+    for number, path in enumerate(fonts):
+        pdf.add_font(f"fallback{number}", "", path)
+    pdf.set_fallback_fonts([f"fallback{number}" for number in range(len(fonts))], exact_match=False)
     pdf.set_creation_date(paper.written_at)
-    pdf.set_title(_printable(paper.title))
+    pdf.set_title(paper.title)
     pdf.set_margins(18, 18)
     pdf.set_auto_page_break(auto=True, margin=18)
     pdf.add_page()
@@ -213,9 +253,9 @@ def _draw(paper: Paper) -> bytes:
     for name, value in paper.facts:
         pdf.set_font(_FAMILY, "", 9)
         pdf.set_text_color(*_GREY)
-        pdf.cell(48, _LINE, _printable(name))
+        pdf.cell(48, _LINE, name)
         pdf.set_text_color(0)
-        pdf.multi_cell(0, _LINE, _printable(value), new_x="LMARGIN", new_y="NEXT")
+        pdf.multi_cell(0, _LINE, value, new_x="LMARGIN", new_y="NEXT")
     pdf.ln(5)
     if paper.head:
         _table(pdf, paper)
@@ -235,15 +275,15 @@ def _table(pdf: FPDF, paper: Paper) -> None:
         for texts in (paper.head, *paper.rows):
             row = table.row()
             for text in texts:
-                row.cell(_printable(text, keep="\n"))
+                row.cell(text)
     pdf.ln(2)
 
 
 def _total(pdf: FPDF, sums: Sequence[tuple[str, str]]) -> None:
     for position, (name, value) in enumerate(sums):
         pdf.set_font(_FAMILY, "B" if position == len(sums) - 1 else "", 10)
-        pdf.cell(pdf.epw - 40, 6, _printable(name), align="R")
-        pdf.cell(40, 6, _printable(value), align="R", new_x="LMARGIN", new_y="NEXT")
+        pdf.cell(pdf.epw - 40, 6, name, align="R")
+        pdf.cell(40, 6, value, align="R", new_x="LMARGIN", new_y="NEXT")
 
 
 def _lines(
@@ -252,7 +292,7 @@ def _lines(
     pdf.set_font(_FAMILY, style, size)
     pdf.set_text_color(*(_GREY if grey else (0, 0, 0)))
     for line in lines:
-        pdf.multi_cell(0, height, _printable(line), new_x="LMARGIN", new_y="NEXT")
+        pdf.multi_cell(0, height, line, new_x="LMARGIN", new_y="NEXT")
     pdf.set_text_color(0)
 
 
@@ -262,27 +302,30 @@ def _font(name: str) -> Any:
 
 
 @cache
-def _letters() -> frozenset[int]:
-    """The letters that every face has."""
+def _own_letters() -> frozenset[int]:
+    """The letters that every face of the document's own family has."""
+    return frozenset.intersection(*(_letters_of(str(_font(name))) for name in _FACES.values()))
+
+
+@cache
+def _letters_of(path: str) -> frozenset[int]:
+    """The letters that a font has."""
     from fontTools.ttLib import TTFont
 
-    faces = []
-    for name in _FACES.values():
-        with TTFont(str(_font(name)), lazy=True) as face:
-            faces.append(set(face.getBestCmap()))
-    return frozenset(set.intersection(*faces))
+    with TTFont(path, lazy=True) as face:
+        return frozenset(face.getBestCmap())
 
 
-def _printable(text: str, keep: str = "") -> str:
-    """The text with a question mark for what there is no letter for, and a blank for what makes no mark."""
-    letters = _letters()
-    return "".join(
-        mark
-        if mark in keep
-        else " "
-        if mark.isspace()
-        else mark
-        if ord(mark) in letters and mark.isprintable()
-        else "?"
-        for mark in text
-    )
+#: Of letters that are written from right to left (Unicode, UAX 9).
+_RIGHT_TO_LEFT = frozenset({"R", "AL", "AN"})
+
+
+def _printable(text: str, letters: frozenset[int]) -> str:
+    """The text with a question mark for what cannot be printed, and a blank for what makes no mark."""
+    return "".join(" " if mark.isspace() else mark if _has(letters, mark) else "?" for mark in text)
+
+
+def _has(letters: frozenset[int], mark: str) -> bool:
+    return (
+        ord(mark) in letters and mark.isprintable() and unicodedata.bidirectional(mark) not in _RIGHT_TO_LEFT
+    )  # fmt: skip

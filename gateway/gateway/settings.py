@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
-from chassis.settings import Environment
+from chassis.settings import Environment, SettingsError
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,7 @@ class Settings:
         health_timeout_s: how long a service may take to say that it is well, in seconds.
         identity_lifetime_s: how long a verified credential is believed without asking accounts, in seconds.
         trusted_proxies: how many reverse proxies stand before the gateway, whose X-Forwarded-For is believed.
+        pdf_fonts: paths of TrueType files, for letters in PDFs that Open Sans does not have.
         log_level: the lowest level that is logged.
     """
 
@@ -39,6 +41,7 @@ class Settings:
     health_timeout_s: int = 2
     identity_lifetime_s: int = 60
     trusted_proxies: int = 0
+    pdf_fonts: tuple[str, ...] = ()
     log_level: str = "INFO"
 
 
@@ -61,7 +64,11 @@ def read(environment: Environment) -> Settings:
         health_timeout_s=environment.integer("GATEWAY_HEALTH_TIMEOUT_S", 2),
         identity_lifetime_s=environment.integer("GATEWAY_IDENTITY_LIFETIME_S", 60),
         trusted_proxies=environment.integer("GATEWAY_TRUSTED_PROXIES", 0, minimum=0),
+        pdf_fonts=tuple(filter(None, environment.text("GATEWAY_PDF_FONTS", "").split(":"))),
         log_level=environment.text("GATEWAY_LOG_LEVEL", "INFO"),
     )
+    missing = [path for path in settings.pdf_fonts if not Path(path).is_file()]
+    if missing:
+        raise SettingsError(f"GATEWAY_PDF_FONTS: no such file: {', '.join(missing)}")
     environment.check()
     return settings

@@ -8,6 +8,8 @@ import re
 from typing import Any
 
 import pytest
+from fontTools.fontBuilder import FontBuilder
+from fontTools.pens.ttGlyphPen import TTGlyphPen
 from gateway_fakes import CREDIT_NOTE, INVOICE, INVOICE_IN_SHORT, ISSUER, QUOTE, Check, FakeRpc, Send, page_of
 from pypdf import PdfReader
 
@@ -85,6 +87,37 @@ def test_no_name_keeps_anybody_from_an_invoice(name: str, shown: str) -> None:
     assert content.startswith(b"%PDF-")
     if "?" not in shown or name.isascii() or "Ltd" in shown:
         assert shown in text_of(content)
+
+
+@pytest.fixture(scope="module")
+def kanji(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A font with three letters that Open Sans does not have, one of them Hebrew."""
+    letters = {ord("株"): "one", ord("式"): "two", ord("ש"): "three"}
+    names = [".notdef", *letters.values()]
+    pen = TTGlyphPen(None)
+    for move, point in ((pen.moveTo, (0, 0)), (pen.lineTo, (0, 500)), (pen.lineTo, (500, 500))):
+        move(point)
+    pen.closePath()
+    builder = FontBuilder(1000, isTTF=True)
+    builder.setupGlyphOrder(names)
+    builder.setupCharacterMap(letters)
+    builder.setupGlyf(dict.fromkeys(names, pen.glyph()))
+    builder.setupHorizontalMetrics(dict.fromkeys(names, (600, 0)))
+    builder.setupHorizontalHeader(ascent=800, descent=-200)
+    builder.setupNameTable({"familyName": "Three", "styleName": "Regular"})
+    builder.setupOS2(sTypoAscender=800, usWinAscent=800, usWinDescent=200)
+    builder.setupPost()
+    path = tmp_path_factory.mktemp("fonts") / "three.ttf"
+    builder.save(path)
+    return str(path)
+
+
+def test_letters_of_other_fonts_are_printed_where_they_are_given(kanji: str) -> None:
+    data = {**INVOICE, "organization": {"id": "org_1", "name": "株式会 ש Ltd"}, "billing_address": None}
+    found = text_of(pdf.invoice(data, [kanji]))
+    assert "株式? ? Ltd" in found  # what no font has, and what is written from right to left
+    assert "? Ltd" in text_of(pdf.invoice(data))
+    assert pdf.invoice(INVOICE, [kanji]) == pdf.invoice(INVOICE)  # not even read where nobody needs it
 
 
 def test_a_long_invoice_goes_on_on_the_next_page() -> None:

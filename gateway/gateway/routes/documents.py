@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from flask import Response, current_app, request
 
 from gateway import outputs, pdf
-from gateway.web import Blueprint, answer, ask, credential
+from gateway.web import Blueprint, answer, ask, backend, credential
 from kernel.errors import not_found
 
 routes = Blueprint("Documents", __name__, url_prefix="/v1/orders", description="Invoices, credit notes, quotes.")
@@ -23,7 +23,7 @@ _FILE = {"type": "string", "format": "binary"}
 def get_invoice(order_id: str) -> Response:
     """The invoice of an order: issued, a moment later, when it is paid by card, or awaits a wire or check."""
     found = ask("payments", "get_invoice", {"order_id": order_id})
-    return _answer(found, found["number"], lambda: pdf.invoice(found))
+    return _answer(found, found["number"], pdf.invoice)
 
 
 @routes.route("/<id:order_id>/credit-notes/<id:number>", methods=["GET"])
@@ -35,7 +35,7 @@ def get_credit_note(order_id: str, number: str) -> Response:
     found = next((note for note in notes if note["number"] == number), None)
     if found is None:
         raise not_found("credit note")
-    return _answer(found, number, lambda: pdf.credit_note(found))
+    return _answer(found, number, pdf.credit_note)
 
 
 @routes.route("/<id:order_id>/quote", methods=["GET"])
@@ -52,11 +52,11 @@ def get_quote(order_id: str) -> Response:
         "issuer": ask("payments", "get_issuer"),
         "organization": {name: credential().organization[name] for name in ("id", "name")},
     }
-    return _answer(shown, found["number"], lambda: pdf.quote(shown))
+    return _answer(shown, found["number"], pdf.quote)
 
 
-def _answer(data: Mapping[str, Any], name: str, as_pdf: Callable[[], bytes]) -> Response:
+def _answer(data: Mapping[str, Any], name: str, draw: Callable[[Mapping[str, Any], Sequence[str]], bytes]) -> Response:
     if request.accept_mimetypes.best_match([_JSON, _PDF], default=_JSON) == _JSON:
         return answer(data, headers={"Vary": "Accept"})
     headers = {"Content-Disposition": f'inline; filename="{name}.pdf"', "Vary": "Accept"}
-    return current_app.response_class(as_pdf(), 200, headers, mimetype=_PDF)
+    return current_app.response_class(draw(data, backend().settings.pdf_fonts), 200, headers, mimetype=_PDF)

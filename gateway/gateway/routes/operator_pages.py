@@ -19,7 +19,7 @@ from gateway.identities import digest_of, new_secret
 from gateway.problems import STATUS_OF
 from gateway.reconciling import what_to_do
 from gateway.web import SESSION_PREFIX, Blueprint, ask, backend, become, client_address, open_to_all
-from kernel.errors import Refusal
+from kernel.errors import Kind, Refusal
 
 routes = Blueprint(
     "Operator pages", __name__, url_prefix="/admin", template_folder="../templates",
@@ -41,6 +41,8 @@ _POLICY = (
     f"default-src 'none'; style-src 'sha256-{base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()}'; "
     "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 )
+#: What is said on the page, to be tried again; anything else is a problem as everywhere.
+_ON_THE_PAGE = (Kind.UNAUTHENTICATED, Kind.FORBIDDEN, Kind.TOO_MANY)
 #: Runs on the page; the API has the others.
 _SHOWN = 20
 #: After which one should have ended: they run every five minutes, or every hour where there are many orders.
@@ -58,6 +60,9 @@ def show_sign_in() -> Response:
 @routes.route("/reconciliation", methods=["POST"])
 @open_to_all
 @routes.response(200, {"type": "string"}, content_type="text/html")
+@routes.alt_response(401, schema={"type": "string"}, content_type="text/html", description="The form again, with why")
+@routes.alt_response(403, schema={"type": "string"}, content_type="text/html", description="The same")
+@routes.alt_response(429, schema={"type": "string"}, content_type="text/html", description="The same")
 @routes.arguments(inputs.NewSession(), location="form")
 def show_reconciliations(body: dict[str, Any]) -> Response:
     """The page itself, for whoever has signed in with the form."""
@@ -69,6 +74,8 @@ def show_reconciliations(body: dict[str, Any]) -> Response:
             ask("accounts", "sign_out", {"session_digest": digest})
             backend().identities.revoke(digest)
     except Refusal as refusal:
+        if refusal.kind not in _ON_THE_PAGE:
+            raise
         return _page(STATUS_OF[refusal.kind], refused=refusal.detail)
 
 
