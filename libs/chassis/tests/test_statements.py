@@ -73,6 +73,31 @@ def found(database: Database, item_id: str) -> Any:
         return reader.one(FIND, item_id=item_id)
 
 
+TAKE = Statement(
+    sa.update(ITEM)
+    .where(ITEM.c.id == sa.bindparam("item_id"), ITEM.c.state == State.NEW)
+    .values(state=State.OLD)
+    .returning(ITEM.c.id)
+)  # fmt: skip
+
+
+def test_a_statement_can_be_a_transaction_by_itself(database: Database) -> None:
+    with database.transaction() as transaction:
+        transaction.insert(ITEM, item("a"))
+    assert database.at_once(TAKE, item_id="a") == [{"id": "a"}]
+    assert database.at_once(TAKE, item_id="a") == []
+    assert found(database, "a")["state"] == State.OLD
+
+
+def test_postgres_plans_a_statement_once_a_connection(postgres: Database) -> None:
+    for _ in range(3):
+        postgres.at_once(TAKE, item_id="a")
+    with postgres.reading() as reader:
+        (row,) = reader.all(sa.text("SELECT statement, custom_plans, generic_plans FROM pg_prepared_statements"))
+    assert (row["custom_plans"], row["generic_plans"]) == (0, 3)
+    assert "state = 'new'" in row["statement"]
+
+
 def test_values_come_back_as_they_went_in(database: Database) -> None:
     with database.transaction() as transaction:
         transaction.insert(ITEM, item("a", number=None, sold=None, at=None))

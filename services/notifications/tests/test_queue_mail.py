@@ -18,7 +18,7 @@ from chassis.testing import FixedClock, event_example, make_event
 from notifications.bootstrap import App
 from notifications.domain.deliveries import ACCOUNT_MAILS, MailKind
 from notifications.messages import PAYLOADS, InvoicePaid, recipient_of
-from notifications.storage import DELIVERY
+from notifications.storage import DELIVERY, note_invoice
 from notifications.transports import FolderTransport
 from notifications.use_cases import queue_mail
 from notifications.use_cases.send_mails import send_mails
@@ -137,6 +137,18 @@ def test_a_receipt_names_its_invoice_whichever_is_told_first(
     [mail] = (tmp_path / "mail").iterdir()
     assert b"Invoice: INV-000001" in mail.read_bytes()
     assert b"/v1/orders/ord_7/invoice" in mail.read_bytes()
+
+
+def test_a_number_that_came_while_the_receipt_was_being_queued_is_seen(
+    app: App, event: Callable[..., Event], tmp_path: Path
+) -> None:
+    """Two transactions at once: neither has seen the other, so only the sender sees both."""
+    queue_mail.queue_receipts(app, [event(MailKind.RECEIPT, order_id="ord_7")])
+    with app.database.transaction() as transaction:
+        note_invoice(transaction, "ord_7", "INV-000001")
+    assert send_mails(app) == 1
+    [mail] = (tmp_path / "mail").iterdir()
+    assert b"Invoice: INV-000001" in mail.read_bytes()
 
 
 def test_a_receipt_whose_invoice_does_not_come_leaves_without(

@@ -254,9 +254,10 @@ class Database:
         else:
             #: For migrations and tests: SQLAlchemy as it comes, a connection for each use.
             self.engine = sa.create_engine(self.url, **quiet, poolclass=sa.NullPool)
+            plans = f"{self.url.query.get('options', '')} {_GENERIC_PLANS}"
             self._pooled = sa.create_engine(
                 self.url, **quiet, **pooling, isolation_level="AUTOCOMMIT", pool_reset_on_return=None,
-                connect_args={"connection_factory": PostgresConnection, "options": _GENERIC_PLANS},
+                connect_args={"connection_factory": PostgresConnection, "options": plans},
             )  # fmt: skip
         #: Called with the outbox rows of each commit; the relay sets it.
         self.on_outbox: Callable[[list[OutboxRow]], None] = lambda _rows: None
