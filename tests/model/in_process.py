@@ -47,6 +47,7 @@ from chassis.testing import FixedClock, identity
 from kernel.errors import unavailable
 from notifications.mail import Mail
 from payments.offline_provider import create_app as create_provider
+from payments.offline_provider.disputes import Disputes
 from punchcard.demo_data import REMITTANCES
 from punchcard.keys import new_keys
 from punchcard.parts import SERVICES, sqlite_urls
@@ -182,6 +183,7 @@ class InProcessStore:
             folder / "provider.db", _keys()["PAYMENTS_PROVIDER_KEY"], slow_s=0, hang_s=0, clock=self.clock
         )
         self.book = provider.extensions["book"]
+        self.network = Disputes(self.book)
         self.provider = _WayToTheProvider(provider)
         self.services["payments"].app.provider._session.mount("http://", self.provider)
         self._claim_codes = Sealer(_keys()["CREDITS_SEALING_PUBLIC_KEY"])
@@ -235,13 +237,17 @@ class InProcessStore:
         """Whether no event is under way."""
         return not self._waiting()
 
-    def charges(self, order_id: str) -> list[int]:
+    def amounts(self, order_id: str) -> list[int]:
         """What the provider's own book says it took for an order, in minor units, and what it gave back: negative."""
         took = [item["amount_minor"] for item in self.book.by_reference(order_id) if item["status"] == "succeeded"]
         gave = [
             item["amount_minor"] for item in self.book.refunds_by_reference(order_id) if item["status"] == "succeeded"
         ]
         return took + [-amount for amount in gave]
+
+    def disputes(self) -> dict[str, str]:
+        """By order whose charge is disputed, how the dispute stands at the provider."""
+        return {each["reference"]: each["status"] for each in self.network.changed(0, 10_000)[0]}
 
     def close(self) -> None:
         """Close every file."""

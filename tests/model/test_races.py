@@ -79,7 +79,7 @@ def test_a_payer_who_closes_the_window_has_paid_nothing_and_orders_again(store: 
         store.book.confirm(challenge, confirmed=True)
     again = order(store, card("success"))
     by_itself(store, 1)
-    assert (store.charges(left["id"]), store.charges(again["id"])) == ([], [57000])
+    assert (store.amounts(left["id"]), store.amounts(again["id"])) == ([], [57000])
     assert (shown(store, again["id"])["state"], codes_mailed(store)) == ("fulfilled", 1)
 
 
@@ -95,7 +95,7 @@ def test_a_payer_who_comes_back_in_time_pays_once(store: InProcessStore) -> None
         reply = store.call(ACME, "cart", "change_payment", idempotency_key=uuid.uuid4().hex, **resumed)
         assert reply["order"]["state"] in ("paid", "fulfilled")
     by_itself(store, 20)
-    assert (store.charges(left["id"]), shown(store, left["id"])["state"]) == ([57000], "fulfilled")
+    assert (store.amounts(left["id"]), shown(store, left["id"])["state"]) == ([57000], "fulfilled")
     assert (cart(store), codes_mailed(store)) == ([], 1)
 
 
