@@ -133,6 +133,11 @@ class Store:
         body = {"charge_id": charge["id"], "reason": reason, "amount_minor": amount_minor}
         return str(self._at_provider("POST", "/disputes", json=body)["id"])
 
+    def disputes(self, order_id: str) -> list[dict[str, Any]]:
+        """What the provider's own book says about disputes of an order's charge."""
+        found: list[dict[str, Any]] = self._at_provider("GET", "/disputes", params={"reference": order_id})["items"]
+        return found
+
     def decide_dispute(self, provider_dispute_id: str, outcome: str) -> None:
         """The card network decides: ``won`` or ``lost``."""
         self._at_provider("POST", f"/disputes/{provider_dispute_id}/decide", json={"outcome": outcome})

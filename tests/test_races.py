@@ -20,8 +20,8 @@ def names_in(path: str) -> set[str]:
     return {node.name for node in tree.body if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")}
 
 
-def test_there_are_twenty() -> None:
-    assert [row.split("|")[1].strip() for row in ROWS] == [str(number) for number in range(1, 21)]
+def test_they_are_numbered() -> None:
+    assert [row.split("|")[1].strip() for row in ROWS] == [str(number) for number in range(1, 23)]
 
 
 @pytest.mark.parametrize("row", ROWS, ids=[row.split("|")[2].strip() for row in ROWS])
