@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from punchcard.importing import importing
+from chassis.importing import importing
 from punchcard.parts import SERVICES
 from punchcard.says import CannotStart, say
 

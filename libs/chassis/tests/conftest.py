@@ -26,8 +26,8 @@ def fresh_broker(amqp_uri: str) -> str:
 
 
 @pytest.fixture
-def echo(fresh_broker: str, new_postgres: Callable[[], str], tmp_path: Path) -> Iterator[Echo]:
-    service = Echo(fresh_broker, new_postgres(), tmp_path / "echo.log")
+def echo(fresh_broker: str, new_postgres: Callable[..., str], tmp_path: Path) -> Iterator[Echo]:
+    service = Echo(fresh_broker, new_postgres("echo"), tmp_path / "echo.log")
     service.log.touch()
     service.start()
     yield service

@@ -56,10 +56,10 @@ class Watched:
 
 
 @pytest.fixture
-def watched(fresh_broker: str, new_postgres: Callable[[], str], tmp_path: Path) -> Iterator[Watched]:
+def watched(fresh_broker: str, new_postgres: Callable[..., str], tmp_path: Path) -> Iterator[Watched]:
     port = free_port()
     service = Echo(
-        fresh_broker, new_postgres(), tmp_path / "echo.log",
+        fresh_broker, new_postgres("echo"), tmp_path / "echo.log",
         settings={"PUNCHCARD_METRICS_PORT": str(port), "PUNCHCARD_RETRY_DELAYS_S": "1"},
     )  # fmt: skip
     service.log.touch()

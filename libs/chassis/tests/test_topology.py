@@ -69,9 +69,9 @@ def broker(fresh_broker: str) -> Broker:
 
 
 @pytest.fixture
-def unstarted(fresh_broker: str, new_postgres: Callable[[], str], tmp_path: Path) -> Iterator[Echo]:
+def unstarted(fresh_broker: str, new_postgres: Callable[..., str], tmp_path: Path) -> Iterator[Echo]:
     """The echo service before its first start."""
-    service = Echo(fresh_broker, new_postgres(), tmp_path / "echo.log")
+    service = Echo(fresh_broker, new_postgres("echo"), tmp_path / "echo.log")
     service.log.touch()
     yield service
     if service.process is not None and service.process.poll() is None:

@@ -15,7 +15,7 @@ from typing import Any
 import requests
 import sqlalchemy as sa
 from kombu import Connection
-from store import UNSUSPECTING, Store
+from store import CHEAP_PASSWORDS, UNSUSPECTING, Store
 
 from chassis.local_servers import PrivatePostgres, PrivateRabbit
 from chassis.messaging.depths import queue_depths
@@ -72,6 +72,7 @@ class FaultyStore(Store):
                 "PUNCHCARD_TEST_BUILD": "1",
                 "PUNCHCARD_RETRY_DELAYS_S": _RETRY_DELAYS_S,
                 **_RESUMPTION,
+                **CHEAP_PASSWORDS,
                 **UNSUSPECTING,
                 **(environment or {}),
             },

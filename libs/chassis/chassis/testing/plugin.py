@@ -71,8 +71,8 @@ def postgres_databases(postgres_url: PostgresUrl) -> PostgresDatabases:
 
 
 @pytest.fixture
-def new_postgres(postgres_databases: PostgresDatabases) -> Iterator[Callable[[], str]]:
-    """Call it to get the URL of a fresh, empty PostgreSQL database."""
+def new_postgres(postgres_databases: PostgresDatabases) -> Iterator[Callable[..., str]]:
+    """Call it to get the URL of a fresh, empty PostgreSQL database; with a package, of one with that schema."""
     with postgres_databases.lent() as lend:
         yield lend
 

@@ -17,6 +17,14 @@ from chassis.sealing import new_key
 from chassis.testing import wait_until
 
 HERE = Path(__file__).parent.parent
+#: As `punchcard service` begins.
+_START = """
+from chassis.importing import importing
+with importing():
+    from chassis.runner import run
+    from chassis.service import load
+    load("echo")
+"""
 
 
 @dataclass
@@ -50,7 +58,7 @@ class Echo:
         }
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-c", f"from chassis.runner import run; {self.prelude}; run('echo')"],
+                [sys.executable, "-c", f"{_START}{self.prelude}; run('echo')"],
                 env=environment, stdout=log, stderr=log,
             )  # fmt: skip
         wait_until(lambda: "takes messages" in self.log.read_text(), "the echo service to start")
