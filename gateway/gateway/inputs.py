@@ -514,6 +514,10 @@ class Payment(RequestSchema):
     method = fields.String(required=True, validate=validate.OneOf(["card", "wire", "check", "quote"]))
     payment_method_id = PlainString(allow_none=True, max_length=64)
     provider_token = PlainString(allow_none=True, max_length=255)
+    save = fields.Boolean(
+        truthy={True}, falsy={False},
+        metadata={"description": "Keep the card of `provider_token` for next time, once it is charged"},
+    )  # fmt: skip
 
 
 class PurchaseOrder(RequestSchema):

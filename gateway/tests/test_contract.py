@@ -100,7 +100,9 @@ REQUESTS: dict[str, tuple[str, str, Any]] = {
     "payments.set_default_payment_method": ("PATCH", "/v1/payment-methods/pm_1", {"default": True}),
     "payments.remove_payment_method": ("DELETE", "/v1/payment-methods/pm_1", None),
     "payments.receive_webhook": ("POST", "/v1/webhooks/payments", {"id": "evt_1"}),
-    "cart.change_payment": ("POST", "/v1/orders/ord_1/payment", {"payment": {"method": "card", "provider_token": "t"}}),
+    "cart.change_payment": (
+        "POST", "/v1/orders/ord_1/payment", {"payment": {"method": "card", "provider_token": "t", "save": True}},
+    ),
     "cart.convert_quote": ("POST", "/v1/orders/ord_1/convert", {"payment": {"method": "card", "provider_token": "t"}}),
     "payments.get_invoice": ("GET", "/v1/orders/ord_1/invoice", None),
     "payments.get_issuer": ("GET", "/v1/orders/ord_q/quote", None),

@@ -177,13 +177,17 @@ class Payments:
         if order.payment_round:
             return self._change(order)
         if order.payment_method != "card":
-            return self._ask("issue_instructions", _what_to_await(order))
+            return self.await_by(order)
         if order.attempt_id is not None:
             request = {
                 "order_id": order.id, "attempt_id": order.attempt_id, "provider_token": order.provider_token
             }  # fmt: skip
             return replace(self._ask("pay_by_card", request), attempt_id=order.attempt_id)
         return self._ask("collect", {**_what_to_collect(order), **_card_of(order)})
+
+    def await_by(self, order: Order) -> Intent:
+        """Have the order's total awaited by its method, or by that one instead of the one it is awaited by."""
+        return self._ask("issue_instructions", _what_to_await(order))
 
     def check(self, organization_id: str, method: str, payment_method_id: str | None) -> None:
         """Whether payments may be made so now.
@@ -305,11 +309,11 @@ def _what_to_collect(order: Order) -> dict[str, Any]:
     }
 
 
-def _card_of(order: Order) -> dict[str, str | None]:
-    """The card that is to pay: by its token, or a saved one."""
+def _card_of(order: Order) -> dict[str, Any]:
+    """The card that is to pay: by its token, to be saved perhaps, or a saved one."""
     if order.payment_method_id is not None:
         return {"payment_method_id": order.payment_method_id}
-    return {"provider_token": order.provider_token}
+    return {"provider_token": order.provider_token, **({"save": True} if order.save_card else {})}
 
 
 def _what_to_await(order: Order) -> dict[str, Any]:

@@ -92,6 +92,8 @@ class PaymentWish(RequestSchema):
     method = fields.String(required=True, validate=validate.OneOf(_METHODS))
     payment_method_id = _identifier(allow_none=True, load_default=None)
     provider_token = PlainString(max_length=255, allow_none=True, load_default=None, validate=_no_card_number)
+    #: Left out, it is left out of the request's hash, too: those who ask again may be older than this field.
+    save = fields.Boolean(truthy={True}, falsy={False})
 
 
 class PurchaseOrder(RequestSchema):

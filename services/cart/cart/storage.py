@@ -155,6 +155,7 @@ ORDERS = sa.Table(
     sa.Column("tax_rate_ppm", sa.Integer),
     sa.Column("tax_certificate", sa.String(100)),
     sa.Column("payment_method_id", sa.String(64)),
+    sa.Column("save_card", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.UniqueConstraint("number", name="orders_number"),
     sa.CheckConstraint("kind IN ('order', 'quote')", name="orders_kind"),
     sa.CheckConstraint(

@@ -8,6 +8,7 @@ import pytest
 
 from cart import messages, storage
 from cart.use_cases.change_payment import change_payment
+from cart.use_cases.resume_orders import resume_orders
 from chassis.messages import load_request
 from chassis.testing import identity
 from kernel.errors import Kind
@@ -33,6 +34,8 @@ def test_a_saved_card_pays(shop_on_both: Any) -> None:
         ({**SAVED, "method": "wire"}, "payment_method_unexpected"),
         ({"method": "wire", "provider_token": "tok"}, "provider_token_unexpected"),
         ({"method": "card"}, "provider_token_required"),
+        ({**SAVED, "save": True}, "save_unexpected"),
+        ({"method": "wire", "save": True}, "save_unexpected"),
     ],
 )
 def test_what_is_no_way_to_pay_leaves_no_trace(shop: Any, payment: dict[str, Any], code: str) -> None:
@@ -50,6 +53,25 @@ def test_a_saved_card_takes_the_place_of_one_under_way(shop: Any) -> None:
     paid = change_payment(shop.app, shop.buyer, **load_request(messages.ChangePayment(), request))
     assert paid["order"]["state"] == "paid"
     assert shop.bus.requests[-1]["payment_method_id"] == "pm_ada"
+
+
+def test_the_wish_to_save_the_card_outlives_a_crash(shop_on_both: Any) -> None:
+    shop = shop_on_both
+    shop.add_pack()
+    shop.bus.payments = "dies_before"
+    with pytest.raises(shop.Crash):
+        shop.place(payment={"method": "card", "provider_token": "tok_success", "save": True})
+    shop.bus.payments = "captured"
+    shop.clock.advance(minutes=1)
+    resume_orders(shop.app)
+    assert [request["save"] for request in shop.bus.requests] == [True, True]
+    assert shop.rows(storage.ORDERS)[0]["state"] == "paid"
+
+
+def test_a_card_is_not_to_be_saved_unless_its_buyer_says_so(shop: Any) -> None:
+    shop.add_pack()
+    shop.place(payment={"method": "card", "provider_token": "tok_success", "save": False})
+    assert "save" not in shop.bus.requests[-1]
 
 
 def declined(shop: Any, times: int, **more: Any) -> None:

@@ -126,6 +126,16 @@ def test_a_wire_or_a_check_takes_its_place(shop_on_both: Any, method: str) -> No
     assert list(shop.bus.charges.values()) == [12000]
 
 
+def test_a_wire_that_took_the_place_of_a_card_gives_way_to_a_check_and_back(shop_on_both: Any) -> None:
+    """No card is given up any more: the instructions are replaced, as of an order that was never to be paid by card."""
+    shop = shop_on_both
+    order = placed_with_3ds(shop)
+    for number, method in enumerate(("wire", "check", "wire"), 1):
+        changed = change(shop, order, method, key=f"change-{number}")
+        assert (changed["status"], changed["order"]["state"]) == (201, "awaiting_payment")
+        assert now(shop, order)["instructions"]["method"] == method
+
+
 def test_a_method_that_is_not_open_changes_nothing(shop: Any) -> None:
     order = placed_with_3ds(shop)
     shop.bus.closed.add("check")

@@ -31,6 +31,7 @@ class App:
         webhooks: reads what the provider sends by itself; believes none unless told how.
         settle_soon: has the attempts that are due settled at once.
         follow_disputes_soon: has the provider asked at once what has changed about disputes.
+        save_cards_soon: has cards that are to be saved kept by the provider at once.
         return_strays_soon: has money that was taken for none of them given back at once.
         remittances: by method, on what terms money is awaited; a method that is not here is not open.
         declines: counts the cards that were to be saved and are no good: somebody may be trying out stolen ones.
@@ -44,6 +45,7 @@ class App:
     webhooks: Webhooks = field(default_factory=lambda: OfflineWebhooks(()))
     settle_soon: Callable[[], None] = lambda: None
     follow_disputes_soon: Callable[[], None] = lambda: None
+    save_cards_soon: Callable[[], None] = lambda: None
     return_strays_soon: Callable[[], None] = lambda: None
     remittances: Mapping[str, Terms] = field(default_factory=dict)
     declines: Throttle = field(default_factory=lambda: Throttle(FAILURE, settings.DECLINES_AT_MOST))
@@ -68,6 +70,7 @@ def bootstrap(runtime: Runtime) -> App:
         webhooks=OfflineWebhooks(read.webhook_secrets),
         settle_soon=runtime.waker("settle_payments"),
         follow_disputes_soon=runtime.waker("follow_disputes"),
+        save_cards_soon=runtime.waker("settle_payment_methods"),
         return_strays_soon=runtime.waker("return_strays"),
         remittances=read.remittances,
         declines=Throttle(FAILURE, read.declines_at_most, timedelta(seconds=read.declines_window_s)),

@@ -67,6 +67,7 @@ class Collect(_ForOrder):
     method = fields.String(required=True, validate=validate.OneOf(["card"]))
     provider_token = PlainString(load_default=None, allow_none=True, max_length=255, validate=_no_card_number)
     payment_method_id = PlainString(load_default=None, allow_none=True, max_length=64, validate=_no_card_number)
+    save = fields.Boolean(load_default=False, truthy={True}, falsy={False})
 
     @validates_schema
     def _one_card(self, data: dict[str, Any], **_: Any) -> None:
@@ -139,6 +140,7 @@ class ChangePayment(RequestSchema):
     attempt_id = PlainString(required=True, max_length=64)
     provider_token = PlainString(load_default=None, allow_none=True, max_length=255, validate=_no_card_number)
     payment_method_id = PlainString(load_default=None, allow_none=True, max_length=64)
+    save = fields.Boolean(load_default=False, truthy={True}, falsy={False})
 
     @validates_schema
     def _card_if_by_card(self, data: dict[str, Any], **_: Any) -> None:
@@ -1154,7 +1156,7 @@ RPC_EXAMPLES: dict[str, dict[str, Any]] = {
     },
     "get_issuer": {"request": {}, "reply": _DOCUMENT["issuer"]},
     "collect": {
-        "request": {**_FOR_ORDER, "provider_token": "tok_test_success", "payment_method_id": None},
+        "request": {**_FOR_ORDER, "provider_token": "tok_test_success", "payment_method_id": None, "save": False},
         "reply": _REPLY,
     },
     "void": {"request": _FOR_ORDER, "reply": {**_REPLY, "state": "voided", "card": None}},
@@ -1220,6 +1222,7 @@ RPC_EXAMPLES: dict[str, dict[str, Any]] = {
             "round": 1,
             "attempt_id": "att_01KB0000000000000000000005",
             "provider_token": "tok_test_3ds",
+            "save": True,
         },
         "reply": {
             **_REPLY,

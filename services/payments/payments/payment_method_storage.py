@@ -12,7 +12,7 @@ from chassis.persistence import Reader, Row, Transaction, UtcDateTimeColumn
 from chassis.persistence.throttle import failure_table
 from payments.domain.payment_methods import MethodState
 from payments.domain.states import State
-from payments.storage import ATTEMPT, METADATA
+from payments.storage import ATTEMPT, INTENT, METADATA
 
 _STATES = ", ".join(f"'{state}'" for state in MethodState)
 _DEFAULT = sa.text("is_default")
@@ -58,6 +58,13 @@ FAILURE = failure_table(METADATA)
 def add(tx: Transaction, values: Mapping[str, Any]) -> None:
     """Keep the wish to save a card."""
     tx.insert(PAYMENT_METHOD, {**values, "state": MethodState.SAVING, "is_default": False, "created_at": tx.now})
+
+
+def payer_of(reader: Reader, intent_id: str) -> Row:
+    """For whom an intent is paid, and who ordered."""
+    payer = reader.one(sa.select(INTENT.c.organization_id, INTENT.c.user_id).where(INTENT.c.id == intent_id))
+    assert payer is not None, "an attempt has an intent"
+    return payer
 
 
 def count(reader: Reader, organization_id: str) -> int:

@@ -69,6 +69,7 @@ ATTEMPT = sa.Table(
     sa.Column("round", sa.Integer, nullable=False, server_default="0"),  # the intent's, when it was begun
     sa.Column("action_url", sa.String(2048)),  # set: the provider waits for the payer's confirmation there
     sa.Column("action_expires_at", UtcDateTimeColumn),
+    sa.Column("save_card", sa.Boolean, nullable=False, server_default=sa.false()),  # once it is charged
     sa.Column("created_at", UtcDateTimeColumn, nullable=False),
     sa.Column("updated_at", UtcDateTimeColumn, nullable=False),
     sa.CheckConstraint(f"state IN ({_STATES})", name="payment_attempt_state"),
@@ -181,6 +182,7 @@ def add_attempt(tx: Transaction, attempt: Attempt, lease: timedelta, round: int 
             "checks": attempt.checks,
             "next_check_at": tx.now + lease,
             "round": round,
+            "save_card": attempt.save,
             "created_at": tx.now,
             "updated_at": tx.now,
         },
@@ -335,6 +337,7 @@ def _claimed(
         Money(row["amount_minor"], row["currency"]),
         checks,
         void_wanted=void_requested_at is not None,
+        save=row["save_card"],
     )
 
 

@@ -201,3 +201,41 @@ def test_many_first_cards_at_once_have_one_default(migrated: Any, running_provid
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda number: save(app, PROVIDER_TOKENS["success"], f"key-{number}"), range(4)))
     assert sorted(card["default"] for card in shown(app)) == [False, False, False, True]
+
+
+def test_the_card_that_pays_is_saved_with_it_once(app: App, running_provider: Any, pay: Pay, rows: Any) -> None:
+    """Its one-time token has served by then: the charge stands for the card."""
+    app.save_cards_soon = lambda: settle_payment_methods(app)
+    used = token(running_provider, "5555555555554444")
+    for _ in range(2):
+        assert pay(app, used, save=True)["state"] == "captured"
+    settle_payment_methods(app)
+    (card,) = shown(app)
+    assert (card["last4"], card["exp_year"], card["default"]) == ("4444", 2027, True)
+    [stored] = rows(app.database, PAYMENT_METHOD)
+    assert (stored["created_by"], stored["provider_token"]) == ("usr_ada", None)
+    assert pay(app, None, payment_method_id=card["id"], order_id="ord_2")["state"] == "captured"
+    assert pay(app, token(running_provider), order_id="ord_3")["state"] == "captured"
+    assert shown(app) == [card], "without the wish none is saved"
+
+
+def test_a_card_that_is_not_charged_is_not_saved(app: App, running_provider: Any, pay: Pay, rows: Any) -> None:
+    """Declined; given up; and one whose payer has not confirmed it, until they do."""
+    assert pay(app, token(running_provider, "4000000000000002"), save=True)["state"] == "failed"
+    waits = pay(app, token(running_provider, "4000000000003220"), save=True, order_id="ord_2")
+    settle_payment_methods(app)
+    assert rows(app.database, PAYMENT_METHOD) == []
+    requests.post(waits["next_action"]["url"], json={"outcome": "confirm"}, timeout=60)
+    assert pay(app, order_id="ord_2")["state"] == "captured"
+    settle_payment_methods(app)
+    assert [card["last4"] for card in shown(app)] == ["3220"]
+
+
+def test_paying_with_a_card_that_is_one_too_many_pays_and_does_not_save_it(
+    app: App, running_provider: Any, pay: Pay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("payments.use_cases.keep_charged_card.MOST_CARDS", 1)
+    save(app, PROVIDER_TOKENS["success"])
+    assert pay(app, token(running_provider, "5555555555554444"), save=True)["state"] == "captured"
+    settle_payment_methods(app)
+    assert [card["last4"] for card in shown(app)] == ["4242"]

@@ -45,23 +45,25 @@ class Payment:
         method: ``card``, ``wire``, ``check`` or ``quote``.
         provider_token: of the card; None for a saved one, and for the others.
         payment_method_id: the saved card.
+        save: whether the card of the token is to be saved once it is charged.
     """
 
     method: str
     provider_token: str | None
     payment_method_id: str | None = None
+    save: bool = False
 
 
 def check_payment(payment: Mapping[str, Any], *, may_quote: bool = False) -> Payment:
     """How to pay.
 
     Args:
-        payment: ``{"method", "payment_method_id", "provider_token"}``.
+        payment: ``{"method", "payment_method_id", "provider_token"}``, and ``save`` perhaps.
         may_quote: whether a quote may be asked for instead.
 
     Raises:
         Refusal: `payment_method_unavailable`, `provider_token_required`, `provider_token_unexpected`,
-            `payment_method_unexpected`.
+            `payment_method_unexpected`, `save_unexpected`.
     """
     method: str = payment["method"]
     token: str | None = payment.get("provider_token")
@@ -82,7 +84,10 @@ def check_payment(payment: Mapping[str, Any], *, may_quote: bool = False) -> Pay
             "payment_method_unexpected", f"Nothing is charged by {method}: leave the saved card out.",
             "payment.payment_method_id",
         )  # fmt: skip
-    return Payment(method, token, saved)
+    save = bool(payment.get("save"))
+    if save and token is None:
+        raise invalid("save_unexpected", "Only a card that is entered now can be saved.", "payment.save")
+    return Payment(method, token, saved, save)
 
 
 def check_not_empty(cart: Cart | None) -> Cart:

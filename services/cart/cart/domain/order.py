@@ -186,6 +186,7 @@ class Order:
     change_key: str | None = None  # the Idempotency-Key of that change, while it waits for its answer
     next_action: Mapping[str, Any] | None = None  # what the payer must do before the card is charged
     payment_method_id: str | None = None  # the saved card that is to pay, or has paid
+    save_card: bool = False  # whether the card of its token is to be saved once it is charged
     payment_round: int = 0  # how often the payment was changed: payments follows the newest change
     quote_id: str | None = None  # the quote that it was made from
     time_zone: str | None = None  # of a quote: in which its last day ends

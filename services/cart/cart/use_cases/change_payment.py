@@ -138,7 +138,7 @@ def _await_by(
     app: App, caller: Identity, order: Order, chosen: checkout.Payment, request: tuple[str, str]
 ) -> dict[str, Any]:
     """Wire instead of check, or the other way round. Asking twice is one change, so the key is kept with its answer."""
-    intent = app.payments.collect(replace(order, payment_method=chosen.method, attempt_id=None))
+    intent = app.payments.await_by(replace(order, payment_method=chosen.method))
     if intent.instructions is None and intent.state == "processing":
         raise unavailable()
     if intent.decline is not None and intent.intent_id is None:  # the method is not open: nothing has changed
@@ -181,6 +181,7 @@ def _turn_to(
         "payment_method": chosen.method,
         "provider_token": chosen.provider_token,
         "payment_method_id": chosen.payment_method_id,
+        "save_card": chosen.save,
         "attempt_id": new_id("att"),
         "payment_round": order.payment_round + 1,
         "change_key": key,

@@ -116,6 +116,7 @@ def _write(
         payment_method=chosen.method,
         provider_token=chosen.provider_token,
         payment_method_id=chosen.payment_method_id,
+        save_card=chosen.save,
         idempotency_key=key,
         placed_at=now,
         attempts=0,

@@ -228,6 +228,7 @@ def _new_order(
         payment_method=checked.payment.method,
         provider_token=checked.payment.provider_token,
         payment_method_id=checked.payment.payment_method_id,
+        save_card=checked.payment.save,
         purchase_order_number=checked.purchase_order_number,
         terms_version=checked.terms_version,
         terms_accepted_at=now,

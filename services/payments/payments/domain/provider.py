@@ -219,6 +219,7 @@ class Attempt:
         amount: what to collect.
         checks: how often the provider was asked what became of it.
         void_wanted: whether it is to be given up, unless the money is taken already.
+        save: whether its card is to be saved once it is charged.
     """
 
     id: str
@@ -229,6 +230,7 @@ class Attempt:
     amount: Money
     checks: int
     void_wanted: bool = False
+    save: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -313,11 +315,12 @@ class Provider(Protocol):
         ...
 
     def keep_card(self, key: str, token: str) -> KeepOutcome:
-        """Keep the card of a one-time token. Asked again with the same key it answers for the first card.
+        """Keep the card of a one-time token, or of a charge. Asked again with the same key it answers for the first
+        card.
 
         Args:
             key: idempotency key of at most 255 characters.
-            token: stands for the card.
+            token: stands for the card; or the id of a charge that took its money.
         """
         ...
 

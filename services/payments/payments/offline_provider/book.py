@@ -192,11 +192,11 @@ class Book:
         return token
 
     def keep_card(self, key: str, token_id: str) -> dict[str, Any]:
-        """Keep the card of a token for later charges. Committed when this returns.
+        """Keep the card of a token, or of a charge, for later charges. Committed when this returns.
 
         Args:
             key: same key, same card.
-            token_id: of the card; a one-time token has served then.
+            token_id: of the card; a one-time token has served then. Or the id of a charge that took its money.
 
         Raises:
             KeyReusedError: the key belongs to another token.
@@ -208,11 +208,14 @@ class Book:
                 if known["token"] != token_id:
                     raise KeyReusedError
                 return _card_as_json(known)
-            token = self.one("SELECT * FROM token WHERE id = ?", token_id)
-            error = self._reason_to_refuse(token)
+            charged = self.one("SELECT * FROM charge WHERE id = ? AND status = 'succeeded'", token_id)
+            token = charged or self.one("SELECT * FROM token WHERE id = ?", token_id)
+            error = None if charged else self._reason_to_refuse(token)
             if token is None or error is not None:
                 raise CardRefusedError(error or "token_unknown")
-            expiry = self.one("SELECT * FROM token_expiry WHERE token = ?", token_id)
+            expiry = self.one(
+                "SELECT * FROM token_expiry WHERE token = ?", charged["token"] if charged else token_id
+            )  # fmt: skip
             row = {
                 "id": f"card_{secrets.token_hex(16)}",
                 "idempotency_key": key,

@@ -48,6 +48,7 @@ def change_payment(
     attempt_id: str,
     provider_token: str | None = None,
     payment_method_id: str | None = None,
+    save: bool = False,
 ) -> dict[str, Any]:
     """Give the card up that is under way for an order, and pay by another card, or await a wire or check.
 
@@ -63,6 +64,7 @@ def change_payment(
         round: 1 for the first change of the order, and one more with each.
         attempt_id: the caller's name for the try by card; also the provider idempotency key.
         provider_token, payment_method_id: the other card, one of the two.
+        save: whether the other card is to be saved once it is charged.
 
     Returns:
         The intent: `captured`, by the first card if that was faster than its void; `failed`; `requires_action` with
@@ -90,7 +92,7 @@ def change_payment(
             break
         try:
             with app.database.transaction() as tx:
-                new = _begin(app, tx, values, payer, (attempt_id, provider_token, payment_method_id))
+                new = _begin(app, tx, values, payer, (attempt_id, provider_token, payment_method_id), save)
                 due = None if new is not None else storage.claim_due_attempt(tx, app.lease, order_id)
         except _SlippedInError:
             continue
@@ -110,7 +112,12 @@ def _check(known: Row | None, values: dict[str, Any]) -> None:
 
 
 def _begin(
-    app: App, tx: Transaction, values: dict[str, Any], payer: dict[str, str], card: tuple[str, str | None, str | None]
+    app: App,
+    tx: Transaction,
+    values: dict[str, Any],
+    payer: dict[str, str],
+    card: tuple[str, str | None, str | None],
+    save: bool,
 ) -> Attempt | None:
     """The attempt to charge now; None if there is none: money is awaited, or the round began before."""
     intent_id = _begin_intent(app, tx, values, payer)
@@ -121,7 +128,7 @@ def _begin(
         token = choose(tx, method_id, values["organization_id"])["provider_card_id"]
     assert token is not None, "the request has one of the two"
     amount = Money(values["amount_minor"], values["currency"])
-    attempt = Attempt(attempt_id, intent_id, values["order_id"], attempt_id, token, amount, checks=0)
+    attempt = Attempt(attempt_id, intent_id, values["order_id"], attempt_id, token, amount, checks=0, save=save)
     storage.add_attempt(tx, attempt, app.lease, values["round"])
     return attempt
 

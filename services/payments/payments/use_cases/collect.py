@@ -37,6 +37,7 @@ def collect(
     payer: dict[str, str],
     provider_token: str | None = None,
     payment_method_id: str | None = None,
+    save: bool = False,
 ) -> dict[str, Any]:
     """Collect, or resume collecting, or answer what is known: an order is never charged twice.
 
@@ -53,6 +54,7 @@ def collect(
         payer: for whom (organization_id) and who asked (user_id).
         provider_token: the card, as the provider named it to the browser.
         payment_method_id: a saved card instead.
+        save: whether the card is to be saved once it is charged.
 
     Returns:
         The intent: `captured`, `failed` with its `decline`, or `processing` while the provider's answer is not known.
@@ -66,7 +68,7 @@ def collect(
     token = _token(app, order_id, payer["organization_id"], provider_token, payment_method_id)
     wanted = Money(amount["amount_minor"], amount["currency"])
     intent_id, key = new_id("pay"), new_id("att")
-    attempt = Attempt(key, intent_id, order_id, key, token, wanted, checks=0)
+    attempt = Attempt(key, intent_id, order_id, key, token, wanted, checks=0, save=save)
     known_as = {"order_number": order_number, "method": method}
     due = None
     if _begin(app, attempt, payer, known_as):

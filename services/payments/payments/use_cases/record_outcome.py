@@ -10,6 +10,7 @@ from kernel.clock import rfc3339
 from payments import messages, remittance_storage, storage
 from payments.domain.declines import decline, decline_code
 from payments.domain.provider import Attempt, Captured, Declined, Outcome, RequiresAction, Voided, believe
+from payments.use_cases.keep_charged_card import keep_charged_card
 from payments.use_cases.return_strays import suspect
 
 if TYPE_CHECKING:
@@ -57,6 +58,8 @@ def _captured(app: App, tx: Transaction, attempt: Attempt, captured: Captured) -
                 "captured_at": captured.captured_at,
             },
         )
+        if attempt.save:
+            keep_charged_card(app, tx, attempt, captured)
         _log.info("payment attempt %s captured at %s", attempt.id, rfc3339(captured.captured_at))
     else:
         suspect(app, tx, attempt.key)
