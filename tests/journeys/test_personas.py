@@ -217,6 +217,10 @@ def test_from_a_quote_to_a_paid_order_by_check(
     assert grace.get(invoice_path)["number"] == invoice["number"]
     printed = grace.ask("GET", invoice_path, headers={"Accept": "application/pdf"})
     assert (printed.status_code, printed.content[:5]) == (200, b"%PDF-")
+    mails(store, order, f"Invoice: {invoice['number']}")
+    (listed,) = grace.get(f"/v1/invoices?order_id={order['id']}")["items"]
+    assert (listed["number"], listed["state"]) == (invoice["number"], "paid")
+    assert fay.get(f"/v1/admin/invoices?purchase_order_number={purchase_order}")["items"] == [listed]
 
 
 def test_a_clerks_day(store: Store, url_of: Callable[[str], str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from datetime import date, timedelta
 from typing import Any
 
 import pytest
@@ -64,7 +65,10 @@ def test_from_preflight_to_a_defect(store: Store) -> None:
     assert gus.ask("GET", preflight).status_code == 404
 
     buy_contract(ada, DEPLOYMENT)
-    assert ada.get(preflight)["accepted"]
+    covered = ada.get(preflight)
+    assert covered["accepted"]
+    contract = covered["contracts"][-1]
+    assert date.fromisoformat(contract["ends_on"]) - date.fromisoformat(contract["starts_on"]) > timedelta(days=363)
     balance = ada.balance()
 
     # the customer opens, the engineer finds it in the queue

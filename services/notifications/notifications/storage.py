@@ -82,18 +82,16 @@ _DUE = (
     .with_for_update(skip_locked=True)
     .cte("due")  # evaluated once, which a subquery with a limit need not be
 )
-#: Looked up when a mail is about to be sent: the number may have come while the mail was being queued.
-_NUMBER_OF_INVOICE = (
-    sa.select(INVOICE_NUMBER.c.number)
-    .where(INVOICE_NUMBER.c.order_id == DELIVERY.c.order_id)
-    .scalar_subquery()
-    .label("invoice_number")
+#: Asked when a receipt is about to be sent: the number may have come while the mail was being queued. Not a subquery of
+#: the claim, since SQLite evaluates one in RETURNING once for all rows.
+_NUMBERS = Statement(
+    sa.select(INVOICE_NUMBER.c.order_id, INVOICE_NUMBER.c.number).where(any_of(INVOICE_NUMBER.c.order_id, "order_ids"))
 )
 _CLAIM = Statement(
     sa.update(DELIVERY)
     .where(DELIVERY.c.id == _DUE.c.id)
     .values(attempts=DELIVERY.c.attempts + 1, next_attempt_at=sa.bindparam("lapses_at", type_=UtcDateTimeColumn))
-    .returning(DELIVERY, _NUMBER_OF_INVOICE)
+    .returning(DELIVERY)
 )
 _MARK_SENT = Statement(
     sa.update(DELIVERY)
@@ -130,8 +128,11 @@ def claim_due(ask: Callable[..., Sequence[Row]], now: datetime, lease: timedelta
         "no_lease": now + lease + CLOCKS_DIFFER,
         "no_delay": now + max(lease, LONGEST_DELAY) + CLOCKS_DIFFER,
     }
-    rows = ask(_CLAIM, **times, most=most)
-    return sorted(rows, key=lambda row: (row["attempts"], row["id"]))
+    rows = sorted(ask(_CLAIM, **times, most=most), key=lambda row: (row["attempts"], row["id"]))
+    of_receipts = [row["order_id"] for row in rows if row["kind"] == MailKind.RECEIPT]
+    found = ask(_NUMBERS, order_ids=of_receipts) if of_receipts else ()
+    numbers = {row["order_id"]: row["number"] for row in found}
+    return [{**row, "invoice_number": numbers.get(row["order_id"])} for row in rows]
 
 
 def hand_back(tx: Transaction, claimed: Sequence[Row]) -> None:

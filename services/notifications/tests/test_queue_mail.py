@@ -32,8 +32,8 @@ def queue_receipts_of_invoiced(app: App, events: Sequence[Event]) -> None:
     queue_mail.queue_receipts(app, events)
 
 
-def invoice_of(order_id: str) -> Event:
-    data = InvoicePaid().load({**event_example("payments.invoice_paid.v1"), "order_id": order_id})
+def invoice_of(order_id: str, **changes: Any) -> Event:
+    data = InvoicePaid().load({**event_example("payments.invoice_paid.v1"), "order_id": order_id, **changes})
     return make_event("payments.invoice_paid.v1", data, consumer="on payments.invoice_paid.v1")
 
 
@@ -149,6 +149,17 @@ def test_a_number_that_came_while_the_receipt_was_being_queued_is_seen(
     assert send_mails(app) == 1
     [mail] = (tmp_path / "mail").iterdir()
     assert b"Invoice: INV-000001" in mail.read_bytes()
+
+
+def test_each_receipt_names_the_invoice_of_its_own_order(app: App, event: Callable[..., Event], tmp_path: Path) -> None:
+    for number in (1, 2, 3):
+        queue_mail.note_invoices(app, [invoice_of(f"ord_{number}", invoice_number=f"INV-{number}")])
+        queue_mail.queue_receipts(app, [event(MailKind.RECEIPT, order_id=f"ord_{number}", number=f"PC-{number}")])
+    assert send_mails(app) == 3
+    texts = [mail.read_text() for mail in (tmp_path / "mail").iterdir()]
+    for number in (1, 2, 3):
+        [text] = [text for text in texts if f"Order number: PC-{number}\n" in text]
+        assert f"Invoice: INV-{number}\n" in text
 
 
 def test_a_receipt_whose_invoice_does_not_come_leaves_without(
