@@ -513,7 +513,7 @@ class Balance(Schema):
     """The credits of your organisation."""
 
     balance = _NUMBER(required=True, metadata={"description": "What you can use now"})
-    held = _NUMBER(metadata={"description": "Beside it: what is held for tickets"})
+    held = _NUMBER(metadata={"description": "Beside it: what is held for tickets and disputes"})
     unit = _TEXT(required=True)
     minutes_per_credit = _NUMBER(required=True)
     expiries = fields.List(

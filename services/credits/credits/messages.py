@@ -297,7 +297,7 @@ class Balance(Schema):
     balance = StrictInteger(required=True, validate=validate.Range(min=0))
     unit = _string(validate=validate.Equal("credit"))
     minutes_per_credit = StrictInteger(required=True)
-    #: Beside the balance: what is held for tickets.
+    #: Beside the balance: what is held for tickets and disputes.
     held = StrictInteger()
     #: All of the balance by the moment from when on it cannot be used any more, the next one first.
     expiries = fields.List(fields.Nested(Expiry))
