@@ -65,10 +65,10 @@ def test_every_dead_letter_replayed_twice(faulty: FaultyStore, rng: random.Rando
         with ExitStack() as stack:
             for name in FULFILLING:
                 stack.enter_context(unable(faulty, name))
-            with Load(faulty, rng) as load:
+            with Load(faulty, rng) as load:  # until somebody has bought what each of them has something to do with
                 load.wait_answered(3)
-            for name in FULFILLING:
-                wait_until(lambda name=name: waiting_letters(faulty, name) > 0, f"{name} to park something", 90)
+                for name in FULFILLING:
+                    wait_until(lambda name=name: waiting_letters(faulty, name) > 0, f"{name} to park something", 90)
             wait_until(lambda: not any(faulty.all_depths().values()), "all of it to be parked", 90)
     finally:
         faulty.relaunch(*FULFILLING)
