@@ -7,8 +7,10 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from cart import messages, storage
+from cart.domain.refund import Refund, RefundState
 from cart.use_cases.decide_refund import decide_refund
 from cart.use_cases.get_order import get_order
 from cart.use_cases.get_refund import find_refund, list_refunds
@@ -120,8 +122,8 @@ def test_shares_of_a_line_are_its_total_to_the_minor_unit(shop: Any) -> None:
     for number in range(3):
         share = share_of(uneven, earlier, pieces(order, 1), None)
         shares.append(share.amount_minor)
-        known = storage.Refund(
-            id=f"rfd_{number}", order_id=order["id"], state=storage.RefundState.DONE, amount_minor=share.amount_minor,
+        known = Refund(
+            id=f"rfd_{number}", order_id=order["id"], state=RefundState.DONE, amount_minor=share.amount_minor,
             currency="USD", reason="", claimed="refuse", requested_by="", scope="", idempotency_key="",
             requested_at=stored.placed_at, attempts=0, next_attempt_at=stored.placed_at, lines=share.lines,
         )  # fmt: skip
@@ -218,7 +220,7 @@ def test_the_database_knows_that_nobody_approves_alone(shop_on_postgres: Any) ->
     shop = shop_on_postgres
     refund = ask(shop, a_large_one(shop))["refund"]
     with pytest.raises(Exception, match="refund_second_person"), shop.database.transaction() as transaction:
-        transaction.execute(storage.sa.update(storage.REFUND).values(approved_by=refund["requested_by"]))
+        transaction.execute(sa.update(storage.REFUND).values(approved_by=refund["requested_by"]))
 
 
 # --- what came by wire or check ---

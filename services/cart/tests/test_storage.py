@@ -10,6 +10,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
 from cart import storage
+from cart.domain.order import State
 
 ORDERS, ORDER_LINE, CART, CART_LINE = storage.ORDERS, storage.ORDER_LINE, storage.CART, storage.CART_LINE
 
@@ -110,15 +111,15 @@ def test_the_good_copies_themselves_are_taken(paid: Any) -> None:
 def test_a_moved_order_must_be_where_it_moves_from(paid: Any) -> None:
     order_id = paid.rows(ORDERS)[0]["id"]
 
-    def moved(target: storage.State, **values: Any) -> str:
+    def moved(target: State, **values: Any) -> str:
         with paid.database.transaction() as transaction:
             storage.move_order(transaction, order_id, target, **values)
         return str(paid.rows(ORDERS)[0]["state"])
 
     now = paid.clock.now()
-    assert moved(storage.State.CANCELLED, cancelled_at=now, cancel_reason="x") == "paid"
-    assert moved(storage.State.PAID, paid_at=now) == "paid"
-    assert moved(storage.State.FULFILLED, fulfilled_at=now) == "fulfilled"
+    assert moved(State.CANCELLED, cancelled_at=now, cancel_reason="x") == "paid"
+    assert moved(State.PAID, paid_at=now) == "paid"
+    assert moved(State.FULFILLED, fulfilled_at=now) == "fulfilled"
 
 
 def test_the_migrations_make_the_tables_of_the_code(shop_on_both: Any) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from cart import storage
 from cart.bootstrap import App
-from cart.dispute_storage import orders_to_tell_of
+from cart.storage.disputes import orders_to_tell_of
 from cart.use_cases.note_dispute import tell_of_dispute
 from cart.use_cases.settle_order import UnknownOrderError
 from chassis.messages import Event

@@ -10,11 +10,11 @@ from dataclasses import replace
 
 from cart import storage
 from cart.bootstrap import App
-from cart.dispute_storage import change_dispute, insert_dispute, note_told
 from cart.domain.dispute import Dispute, DisputeState
 from cart.domain.order import Order
 from cart.domain.refund import RefundState
 from cart.messages import ORDER_DISPUTE_CLOSED, ORDER_DISPUTED
+from cart.storage.disputes import change_dispute, insert_dispute, note_told
 from cart.use_cases.settle_order import UnknownOrderError
 from cart.use_cases.views import dispute_closed_event, disputed_event
 from chassis.messages import Event

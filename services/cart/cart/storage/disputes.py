@@ -1,4 +1,4 @@
-"""The disputes of orders. They are read with the order (`cart.storage.read_order`, `lock_order`)."""
+"""Queries of disputes. They are read with the order (`cart.storage.read_order`, `lock_order`)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from cart.domain.dispute import Dispute, DisputeState
-from cart.storage import ORDER_DISPUTE
+from cart.storage.tables import ORDER_DISPUTE
 from chassis.persistence import Reader, Transaction
 
 
