@@ -165,7 +165,7 @@ RECORDED = {
 }  # fmt: skip
 SURPLUS = {
     "id": "srp_1", "reason": "order_cancelled", "amount": usd(7000), "noted_at": "2026-12-22T12:00:00.000Z",
-    "organization_id": "org_acme", "settlement": None, "receipt": RECEIPT,
+    "organization_id": "org_acme", "settlement": None, "receipt": RECEIPT, "charge": None,
 }  # fmt: skip
 PREVIEW = {
     "number_masked": "SCC-****-****-04HB", "credits": 120, "expires_at": None,

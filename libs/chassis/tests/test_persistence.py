@@ -235,6 +235,17 @@ def test_an_exhausted_pool_is_a_refusal_and_not_a_hang(
     assert caught.value.kind is Kind.UNAVAILABLE
 
 
+@pytest.mark.parametrize("use", ["reading", "transaction"])
+def test_a_server_that_is_away_is_a_refusal(use: str) -> None:
+    away = Database("postgresql+psycopg2://nobody@127.0.0.1:1/none", FixedClock())
+    try:
+        with pytest.raises(Refusal) as caught, getattr(away, use)():
+            pytest.fail("there is nobody to connect to")
+        assert caught.value.kind is Kind.UNAVAILABLE
+    finally:
+        away.close()
+
+
 def test_a_database_error_carries_no_values(database: Database, caplog: pytest.LogCaptureFixture) -> None:
     secret = "-".join(["open", "sesame"])  # so that no line of this test is what the trace shows
     with pytest.raises(sa.exc.IntegrityError) as caught, database.transaction() as transaction:

@@ -116,7 +116,10 @@ class PostgresSession:
     def __init__(self, engine: sa.Engine, on_disconnect: Callable[[], None]) -> None:
         self._engine = engine
         self._on_disconnect = on_disconnect
-        self._pooled = engine.raw_connection()
+        try:
+            self._pooled = engine.raw_connection()
+        except psycopg2.Error as error:  # the server is away, or will not have us
+            raise _in_sqlalchemys_words(error, engine) from error
         self._driver: Any = self._pooled.dbapi_connection
         self._connection: sa.Connection | None = None
 
@@ -189,6 +192,11 @@ class PostgresSession:
             if dialect.is_disconnect(error, self._driver, None):
                 self._pooled.invalidate(error)
                 self._on_disconnect()
-            raise sa.exc.DBAPIError.instance(
-                None, None, error, psycopg2.Error, hide_parameters=True, dialect=dialect
-            ) from error
+            raise _in_sqlalchemys_words(error, self._engine) from error
+
+
+def _in_sqlalchemys_words(error: psycopg2.Error, engine: sa.Engine) -> BaseException:
+    worded: BaseException = sa.exc.DBAPIError.instance(
+        None, None, error, psycopg2.Error, hide_parameters=True, dialect=engine.dialect
+    )
+    return worded
