@@ -20,6 +20,7 @@ from chassis.identity import Identity, IdentitySigner
 from chassis.messaging.depths import queue_depths, queue_names
 from chassis.messaging.topology import Subscription
 from chassis.service import load, subscriptions
+from kernel.errors import Kind, Refusal
 from kernel.ids import new_id
 from punchcard.parts import SERVICES
 
@@ -132,20 +133,22 @@ def reconcile(
         client: asks the services as staff: a `StaffClient`, or any in a context with an identity of staff.
         book: the provider's own; without it payments is believed.
         depths: of the queues; without it they are not looked at.
-        patience_s: for how long to look again at what seems broken; what goes away by itself was under way.
+        patience_s: for how long to look again at what seems broken, and to ask again who does not answer; what goes
+            away by itself was under way.
         pause_s: between two looks.
 
     Raises:
         Refusal: a service did not answer, or the identity may not ask.
     """
     began = time.monotonic()
-    facts = collect(client, book, depths)
+    until = began + patience_s
+    facts = _collect(client, book, depths, until, pause_s)
     breaks = find_breaks(facts)
     lasting = _places(breaks)
-    while lasting and time.monotonic() < began + patience_s:
-        time.sleep(min(pause_s, max(0.0, began + patience_s - time.monotonic())))
+    while lasting and time.monotonic() < until:
+        time.sleep(min(pause_s, max(0.0, until - time.monotonic())))
         watched_s = time.monotonic() - began
-        facts = collect(client, book, depths)
+        facts = _collect(client, book, depths, until, pause_s)
         breaks = find_breaks(facts, watched_s)
         lasting &= _places(breaks)
     return Report([it for it in breaks if (it.rule, it.subject) in lasting], facts)
@@ -230,6 +233,17 @@ def broker_depths(uri: str) -> Depths:
     """
     wanted = all_subscriptions()
     return lambda: queue_depths(uri, queue_names(SERVICES, wanted))
+
+
+def _collect(client: Client, book: Book | None, depths: Depths | None, until: float, pause_s: float) -> Facts:
+    """Ask every service; again while one cannot answer, as after its database was away, and there is time."""
+    while True:
+        try:
+            return collect(client, book, depths)
+        except Refusal as refusal:
+            if refusal.kind is not Kind.UNAVAILABLE or time.monotonic() >= until:
+                raise
+        time.sleep(pause_s)
 
 
 def collect(client: Client, book: Book | None = None, depths: Depths | None = None) -> Facts:

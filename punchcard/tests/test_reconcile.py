@@ -15,7 +15,7 @@ from chassis.messages import load_request
 from chassis.sealing import new_key
 from chassis.testing import rpc_contract
 from credits.messages import RecordReconciliation
-from kernel.errors import unavailable
+from kernel.errors import Refusal, unavailable
 from punchcard.cli import main
 from punchcard.parts import SERVICES
 from punchcard.reconcile import Break, Report, StaffClient, find_breaks, reconcile
@@ -591,6 +591,15 @@ def test_a_thousand_breaks_are_counted_and_some_are_kept() -> None:
     store.bound += [{"order_id": f"ord_{number}", "line_id": "x" * 300} for number in range(1000)]
     reconcile_once(store, patience_s=0)
     assert (store.kept[0]["breaks_count"], len(store.kept[0]["breaks"])) == (1000, 200)
+
+
+def test_who_does_not_answer_is_asked_again_while_there_is_patience() -> None:
+    store = KeepingStore()
+    store.away = 2
+    assert store.reconcile(patience_s=60, pause_s=0).breaks == []
+    store.away = 1
+    with pytest.raises(Refusal, match="does not answer"):
+        store.reconcile()
 
 
 def test_a_store_that_does_not_answer_is_asked_again_later() -> None:
