@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from importlib import import_module
 from typing import Any, ClassVar, TypeVar
@@ -27,6 +27,7 @@ from chassis.messaging import dead_letters
 from chassis.messaging.dead_letters import DeadLetters, Selection
 from chassis.messaging.state import MessagingState, messaging_state
 from chassis.messaging.topology import Subscription
+from chassis.observability import metrics
 from chassis.persistence.database import Reader
 from chassis.persistence.tables import DEAD_LETTER, IDEMPOTENCY_KEY, INBOX, OUTBOX
 from chassis.rpc.requests import Call
@@ -62,13 +63,17 @@ class Provided(DependencyProvider):
 
     Args:
         bootstrap: makes the application from the runtime.
+        gauges: by source, as `chassis.observability.metrics.sample` has it, what makes a sampler of the application.
     """
 
     server = BusServer()
 
-    def __init__(self, bootstrap: Callable[[Runtime], Any]) -> None:
+    def __init__(
+        self, bootstrap: Callable[[Runtime], Any], gauges: Mapping[str, Callable[[Any], metrics.Sampler]] | None = None
+    ) -> None:
         super().__init__()
         self._bootstrap = bootstrap
+        self._gauges = gauges or {}
         self._app: Any = None
         self.runtime: Runtime | None = None
 
@@ -76,6 +81,8 @@ class Provided(DependencyProvider):
         runtime = Runtime.read(self.container.service_name, Environment(os.environ))
         self.runtime = runtime
         self._app = self._bootstrap(runtime)
+        for source, sampler in self._gauges.items():
+            metrics.sample(source, sampler(self._app))
         runtime.environment.check()
         self.server.attach(runtime)
 

@@ -7,12 +7,11 @@ from typing import Any
 
 from chassis.identity import STAFF
 from chassis.messages import Event
-from chassis.observability import metrics
 from chassis.persistence import Reader
-from chassis.service import Call, Provided, Runtime, Service, consume, consume_many, every, rpc
+from chassis.service import Call, Provided, Service, consume, consume_many, every, rpc
 from chassis.timeline import Step
 from credits import messages
-from credits.bootstrap import App, bootstrap
+from credits.bootstrap import bootstrap
 from credits.storage.tables import FAILURE, RECONCILIATION
 from credits.use_cases.adjust_credits import adjust_credits
 from credits.use_cases.balance_alert import get_alert, set_alert
@@ -48,17 +47,11 @@ from credits.use_cases.take_back_order import take_back_order
 from credits.use_cases.trace_entry import trace_entry
 
 
-def _watched(runtime: Runtime) -> App:
-    app = bootstrap(runtime)
-    metrics.sample("credits.reconciliation", sampler(app))
-    return app
-
-
 class CreditsService(Service):
     """The ledger of support credits, and the support credit cards."""
 
     name = "credits"
-    app = Provided(_watched)
+    app = Provided(bootstrap, gauges={"credits.reconciliation": sampler})
 
     def find_steps(self, reader: Reader, order_id: str, organization_id: str | None) -> Iterable[Step]:
         """The steps of an order."""

@@ -6,12 +6,11 @@ from collections.abc import Iterable
 from typing import Any
 
 from chassis.messages import Event
-from chassis.observability import metrics
 from chassis.persistence import Reader
-from chassis.service import Call, Provided, Runtime, Service, consume, consume_many, every, rpc
+from chassis.service import Call, Provided, Service, consume, consume_many, every, rpc
 from chassis.timeline import Step
 from payments import messages
-from payments.bootstrap import App, bootstrap
+from payments.bootstrap import bootstrap
 from payments.payment_method_storage import FAILURE
 from payments.storage import WEBHOOK_EVENT
 from payments.use_cases.answer_dispute import answer_dispute
@@ -50,19 +49,13 @@ from payments.use_cases.settle_surplus import settle_surplus
 from payments.use_cases.void import void
 
 
-def _watched(runtime: Runtime) -> App:
-    app = bootstrap(runtime)
-    metrics.sample("payments.disputes", sampler(app))
-    return app
-
-
 class PaymentsService(Service):
     """Collects money for orders and gives it back. Only cart calls it, its process manager without a user at hand;
     staff reconcile.
     """
 
     name = "payments"
-    app = Provided(_watched)
+    app = Provided(bootstrap, gauges={"payments.disputes": sampler})
 
     def find_steps(self, reader: Reader, order_id: str, organization_id: str | None) -> Iterable[Step]:
         """The steps of an order."""
