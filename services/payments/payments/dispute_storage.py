@@ -124,11 +124,6 @@ def find(reader: Reader, dispute_id: str) -> Row | None:
     return reader.one(_DISPUTES.where(DISPUTE.c.id == dispute_id))
 
 
-def lock(tx: Transaction, dispute_id: str) -> Row | None:
-    """The same, which nobody else changes until the transaction ends."""
-    return tx.one(_DISPUTES.where(DISPUTE.c.id == dispute_id).with_for_update(of=DISPUTE))
-
-
 def note_answer(tx: Transaction, dispute_id: str, evidence: str | None) -> None:
     """The provider has our evidence; or, if there is none, that we accept."""
     said = {"accepted_at": tx.now} if evidence is None else {"evidence": evidence, "evidence_sent_at": tx.now}

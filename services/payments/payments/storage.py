@@ -308,8 +308,7 @@ def mark_voided(tx: Transaction, attempt: Attempt) -> bool:
 
 def check_later(tx: Transaction, attempt: Attempt, at_least_s: float) -> None:
     """Have the provider asked again after a delay that grows with each check, and not before it wants to be."""
-    delay = max(check_delay(attempt.checks), timedelta(seconds=at_least_s))
-    _change(tx, ATTEMPT, attempt.id, next_check_at=tx.now + delay)
+    _change(tx, ATTEMPT, attempt.id, next_check_at=tx.now + check_delay(attempt.checks, at_least_s))
 
 
 def _attempts_under_way() -> sa.Select[Any]:
@@ -431,8 +430,7 @@ def mark_refund_failed(tx: Transaction, refund: Refund, code: str) -> bool:
 
 def check_refund_later(tx: Transaction, refund: Refund, at_least_s: float) -> None:
     """Have the provider asked again after a delay that grows with each check, and not before it wants to be."""
-    delay = max(check_delay(refund.checks), timedelta(seconds=at_least_s))
-    _change_refund(tx, refund.id, next_check_at=tx.now + delay)
+    _change_refund(tx, refund.id, next_check_at=tx.now + check_delay(refund.checks, at_least_s))
 
 
 _REFUND_WITH_INTENT: sa.Select[Any] = sa.select(REFUND, INTENT.c.order_id, INTENT.c.currency).join(

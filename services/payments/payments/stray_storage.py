@@ -133,8 +133,7 @@ def mark_refused(tx: Transaction, stray_id: str, code: str) -> bool:
 
 def check_later(tx: Transaction, stray: Row, at_least_s: float) -> None:
     """Have the provider asked again after a delay that grows with each check, and not before it wants to be."""
-    delay = max(check_delay(stray["checks"]), timedelta(seconds=at_least_s))
-    _change(tx, stray["id"], stray["state"], next_check_at=tx.now + delay)
+    _change(tx, stray["id"], stray["state"], next_check_at=tx.now + check_delay(stray["checks"], at_least_s))
 
 
 def _end(tx: Transaction, stray_id: str, state: StrayState, **values: Any) -> bool:

@@ -38,11 +38,12 @@ _FIRST_DELAY_S = 2
 _LONGEST_DELAY_S = 30
 
 
-def check_delay(checks: int) -> timedelta:
+def check_delay(checks: int, at_least_s: float = 0.0) -> timedelta:
     """How long to wait before asking the provider again.
 
     Args:
-        checks: how often it was asked about this attempt before; the first time is 0.
+        checks: how often it was asked about this before; the first time is 0.
+        at_least_s: seconds for which it wants to be left alone.
     """
     doublings = min(checks, 10)  # more would only make a huge number for min() to throw away
-    return timedelta(seconds=min(_FIRST_DELAY_S * 2**doublings, _LONGEST_DELAY_S))
+    return timedelta(seconds=max(min(_FIRST_DELAY_S * 2**doublings, _LONGEST_DELAY_S), at_least_s))

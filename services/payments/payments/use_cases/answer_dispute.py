@@ -73,7 +73,6 @@ def answer_dispute(
         if isinstance(heard, DisputeOver):
             answer: dict[str, Any] = {"refusal": _over().as_dict()}
         else:
-            dispute_storage.lock(tx, id)
             dispute_storage.note_answer(tx, id, evidence)
             changed = dispute_storage.find(tx, id)
             assert changed is not None, "nothing deletes disputes"

@@ -7,13 +7,11 @@ from typing import TYPE_CHECKING, Any
 from chassis.identity import STAFF
 from kernel.errors import not_found
 from payments import invoice_storage as storage
-from payments.use_cases.invoice_views import invoice_view
+from payments.use_cases.invoice_views import READERS, invoice_view
 
 if TYPE_CHECKING:
     from chassis.identity import Identity
     from payments.bootstrap import App
-
-_READERS = ("viewer", "buyer", "admin")
 
 
 def get_invoice(app: App, caller: Identity, *, order_id: str) -> dict[str, Any]:
@@ -22,7 +20,7 @@ def get_invoice(app: App, caller: Identity, *, order_id: str) -> dict[str, Any]:
     Raises:
         Refusal: `forbidden`; `not_found`, also for another organisation's, and for an order that has none (yet).
     """
-    caller.require(*_READERS, *STAFF)
+    caller.require(*READERS, *STAFF)
     with app.database.reading() as reader:
         invoice = storage.invoices_of(reader, [order_id]).get(order_id)
         notes = storage.credit_notes_of(reader, order_id) if invoice is not None else []

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from chassis.persistence import Row
     from payments.domain.invoices import Issuer
 
+#: Who sees the documents of their own organisation.
+READERS = ("viewer", "buyer", "admin")
 #: Of the event, as it is.
 _COPIED = ("lines", "totals", "purchase_order_number", "terms_version", "billing_address", "tax")
 

@@ -6,13 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 from chassis.identity import STAFF
 from payments import invoice_storage as storage
-from payments.use_cases.invoice_views import document_in_short
+from payments.use_cases.invoice_views import READERS, document_in_short
 
 if TYPE_CHECKING:
     from chassis.identity import Identity
     from payments.bootstrap import App
-
-_READERS = ("viewer", "buyer", "admin")
 
 
 def list_invoices(
@@ -30,7 +28,7 @@ def list_invoices(
     Raises:
         Refusal: `forbidden`, `invalid_cursor`.
     """
-    caller.require(*_READERS)
+    caller.require(*READERS)
     return _page(app, limit, cursor, {**wanted, "organization_id": caller.organization_id})
 
 
