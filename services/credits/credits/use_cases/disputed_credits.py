@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from chassis.persistence import Transaction
-from credits.domain.disputes import hold_cause
+from credits.domain.disputes import DisputeState, hold_cause
 from credits.domain.holds import HeldLot
 from credits.messages import HOLD_PLACED
 from credits.storage import disputes, holds, ledger
@@ -13,6 +13,19 @@ from credits.use_cases.hold_credits import existing, facts
 from kernel.ids import new_id
 
 _MEMO = "Payment disputed"
+
+
+def note_dispute(tx: Transaction, dispute_id: str, order_id: str, state: DisputeState) -> bool:
+    """Take note of the dispute of an order; False if it was noted before, and is locked now.
+
+    Raises:
+        LookupError: there is another dispute of the order.
+    """
+    if disputes.begin(tx, dispute_id, order_id, state):
+        return True
+    if disputes.lock(tx, dispute_id) is None:
+        raise LookupError(f"order {order_id} has another dispute than {dispute_id}")
+    return False
 
 
 def hold_disputed(

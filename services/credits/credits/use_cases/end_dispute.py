@@ -12,6 +12,7 @@ from credits.domain.cards import CardState
 from credits.domain.disputes import DisputeState, hold_cause
 from credits.messages import HOLD_SETTLED
 from credits.storage import cards, disputes, holds, ledger, reversals
+from credits.use_cases.disputed_credits import note_dispute
 from credits.use_cases.hold_credits import facts
 from credits.use_cases.take_back_order import DISPUTE, Brought, lock_brought, take_unspent
 
@@ -35,12 +36,9 @@ def end_dispute(app: App, event: Event) -> None:
     with app.database.transaction() as tx:
         if not tx.accept(event):
             return
-        if not disputes.begin(tx, told["dispute_id"], told["order_id"], state):
-            if disputes.lock(tx, told["dispute_id"]) is None:
-                raise LookupError(f"order {told['order_id']} has another dispute than {told['dispute_id']}")
-            if not disputes.close(tx, told["dispute_id"], state):
-                return
-        _end(tx, told, state)
+        is_new = note_dispute(tx, told["dispute_id"], told["order_id"], state)
+        if is_new or disputes.close(tx, told["dispute_id"], state):
+            _end(tx, told, state)
 
 
 def _end(tx: Transaction, told: Mapping[str, Any], state: DisputeState) -> None:

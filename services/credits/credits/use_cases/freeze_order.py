@@ -6,9 +6,9 @@ from chassis.messages import Event
 from chassis.persistence import Transaction
 from credits.bootstrap import App
 from credits.domain.disputes import DisputeState
-from credits.storage import cards, disputes
+from credits.storage import cards
 from credits.use_cases import holdings
-from credits.use_cases.disputed_credits import hold_disputed
+from credits.use_cases.disputed_credits import hold_disputed, note_dispute
 from credits.use_cases.take_back_order import lock_brought
 
 
@@ -29,10 +29,8 @@ def freeze_order(app: App, event: Event) -> None:
     with app.database.transaction() as tx:
         if not tx.accept(event):
             return
-        if disputes.begin(tx, dispute_id, order_id, DisputeState.OPEN):
+        if note_dispute(tx, dispute_id, order_id, DisputeState.OPEN):
             _freeze(tx, dispute_id, order_id)
-        elif disputes.lock(tx, dispute_id) is None:
-            raise LookupError(f"order {order_id} has another dispute than {dispute_id}")
 
 
 def _freeze(tx: Transaction, dispute_id: str, order_id: str) -> None:
