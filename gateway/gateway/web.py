@@ -20,7 +20,7 @@ from werkzeug.routing import BaseConverter
 from chassis import context
 from chassis.messages import field_errors
 from chassis.sealing import Sealer
-from gateway.identities import AuthenticateReply, Credential, IdentityCache, digest_of, unauthenticated
+from gateway.identities import AuthenticateReply, Credential, IdentityCache, digest_of, new_secret, unauthenticated
 from gateway.jsontext import write_json
 from gateway.problems import Problem
 from gateway.settings import Settings
@@ -175,6 +175,41 @@ def credential() -> Credential:
 def is_session() -> bool:
     """Whether who asks has signed in; else it is an API key."""
     return bool(g.is_session)
+
+
+def begin_session(email: str, password: str) -> tuple[str, dict[str, Any]]:
+    """Sign somebody in.
+
+    Args:
+        email: the user name.
+        password: in clear; it is sealed here, for accounts alone.
+
+    Returns:
+        The token of the new session, and what accounts says of it.
+
+    Raises:
+        Refusal: what ``accounts.sign_in`` refuses.
+    """
+    token = new_secret(SESSION_PREFIX)
+    reply = ask(
+        "accounts",
+        "sign_in",
+        {
+            "email": email,
+            "sealed_password": backend().passwords.seal(password),
+            "session_digest": digest_of(token),
+            "client_address": client_address(),
+        },
+    )
+    return token, reply
+
+
+def end_session(digest: str) -> None:
+    """Sign somebody out: the token with this digest is worthless everywhere within a second."""
+    identities = backend().identities
+    identities.forget(digest)
+    ask("accounts", "sign_out", {"session_digest": digest})
+    identities.revoke(digest)  # the other processes are told by accounts
 
 
 def require_session() -> None:

@@ -56,7 +56,7 @@ def test_staff_read_what_is_broken_and_what_to_do_and_leave_no_session(
     assert policy_allows(answer)
     assert "Set-Cookie" not in answer.headers
     [line] = [line for line in caplog.records if line.name == "gateway.audit"]
-    assert (line.action, line.outcome) == ("look_at_reconciliations", "done")  # type: ignore[attr-defined]
+    assert (line.action, line.outcome) == ("look_at_reconciliations", "done")  # type: ignore[attr-defined]  # set by `extra`
 
 
 @pytest.mark.parametrize(

@@ -15,10 +15,10 @@ from flask import Response, render_template
 
 from gateway import inputs
 from gateway.audit import audited
-from gateway.identities import digest_of, new_secret
+from gateway.identities import digest_of
 from gateway.problems import STATUS_OF
 from gateway.reconciling import what_to_do
-from gateway.web import SESSION_PREFIX, Blueprint, ask, backend, become, client_address, open_to_all
+from gateway.web import Blueprint, ask, become, begin_session, end_session, open_to_all
 from kernel.errors import Kind, Refusal
 
 routes = Blueprint(
@@ -67,26 +67,17 @@ def show_sign_in() -> Response:
 def show_reconciliations(body: dict[str, Any]) -> Response:
     """The page itself, for whoever has signed in with the form."""
     try:
-        digest = _sign_in(body)
+        token, _ = begin_session(**body)
+        digest = digest_of(token)
+        become(digest)
         try:
             return look_at_reconciliations()
         finally:
-            ask("accounts", "sign_out", {"session_digest": digest})
-            backend().identities.revoke(digest)
+            end_session(digest)
     except Refusal as refusal:
         if refusal.kind not in _ON_THE_PAGE:
             raise
         return _page(STATUS_OF[refusal.kind], refused=refusal.detail)
-
-
-def _sign_in(body: dict[str, Any]) -> str:
-    token = new_secret(SESSION_PREFIX)
-    digest = digest_of(token)
-    sealed = backend().passwords.seal(body["password"])
-    wish = {"email": body["email"], "sealed_password": sealed, "client_address": client_address()}
-    ask("accounts", "sign_in", {**wish, "session_digest": digest})
-    become(digest)
-    return digest
 
 
 @audited

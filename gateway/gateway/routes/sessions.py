@@ -7,18 +7,7 @@ from typing import Any
 from flask import Response
 
 from gateway import inputs, outputs
-from gateway.identities import digest_of, new_secret
-from gateway.web import (
-    SESSION_PREFIX,
-    Blueprint,
-    answer,
-    ask,
-    backend,
-    client_address,
-    credential,
-    open_to_all,
-    require_session,
-)
+from gateway.web import Blueprint, answer, begin_session, credential, end_session, open_to_all, require_session
 
 routes = Blueprint("Sessions", __name__, url_prefix="/v1/sessions", description="Sign in and out.")
 
@@ -31,17 +20,7 @@ routes = Blueprint("Sessions", __name__, url_prefix="/v1/sessions", description=
 @routes.arguments(inputs.NewSession())
 def sign_in(body: dict[str, Any]) -> Response:
     """Sign in. The token is shown this once."""
-    token = new_secret(SESSION_PREFIX)
-    reply = ask(
-        "accounts",
-        "sign_in",
-        {
-            "email": body["email"],
-            "sealed_password": backend().passwords.seal(body["password"]),
-            "session_digest": digest_of(token),
-            "client_address": client_address(),
-        },
-    )
+    token, reply = begin_session(**body)
     return answer({"token": token, **reply}, 201)
 
 
@@ -50,9 +29,5 @@ def sign_in(body: dict[str, Any]) -> Response:
 def sign_out() -> Response:
     """Sign out. The token is worthless everywhere within a second."""
     require_session()
-    digest = credential().digest
-    identities = backend().identities
-    identities.forget(digest)
-    ask("accounts", "sign_out", {"session_digest": digest})
-    identities.revoke(digest)  # the other processes are told by accounts
+    end_session(credential().digest)
     return Response(status=204)
