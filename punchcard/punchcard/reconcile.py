@@ -146,7 +146,7 @@ def reconcile(
     breaks = find_breaks(facts)
     lasting = _places(breaks)
     while lasting and time.monotonic() < until:
-        time.sleep(min(pause_s, max(0.0, until - time.monotonic())))
+        _pause(pause_s, until)
         watched_s = time.monotonic() - began
         facts = _collect(client, book, depths, until, pause_s)
         breaks = find_breaks(facts, watched_s)
@@ -243,7 +243,12 @@ def _collect(client: Client, book: Book | None, depths: Depths | None, until: fl
         except Refusal as refusal:
             if refusal.kind is not Kind.UNAVAILABLE or time.monotonic() >= until:
                 raise
-        time.sleep(pause_s)
+        _pause(pause_s, until)
+
+
+def _pause(pause_s: float, until: float) -> None:
+    """Wait between two looks, but not beyond the end of patience."""
+    time.sleep(min(pause_s, max(0.0, until - time.monotonic())))
 
 
 def collect(client: Client, book: Book | None = None, depths: Depths | None = None) -> Facts:
